@@ -1,0 +1,40 @@
+// What the binding files share: the register functions, and checks of arrays that come from Python.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace nncore {
+
+void register_runtime(pybind11::module_& module);
+void register_ops(pybind11::module_& module);
+void register_engine(pybind11::module_& module);
+
+// A C-contiguous array of T, without a copy; anything else is refused. The Python layer has converted already.
+template <class T>
+T* contiguous(const pybind11::array& array, const char* name, bool writeable = false) {
+  if (!array.dtype().is(pybind11::dtype::of<T>()) && !array.dtype().equal(pybind11::dtype::of<T>()))
+    throw std::invalid_argument(std::string(name) + ": wrong dtype");
+  if (!(array.flags() & pybind11::array::c_style)) throw std::invalid_argument(std::string(name) + ": expected C order");
+  if (writeable && !array.writeable()) throw std::invalid_argument(std::string(name) + ": expected a writeable array");
+  return static_cast<T*>(const_cast<void*>(array.data()));
+}
+
+inline bool is_double(const pybind11::array& array) { return array.dtype().equal(pybind11::dtype::of<double>()); }
+
+// f(T{}) with T the array's type, float or double.
+template <class F>
+auto with_type(const pybind11::array& array, const F& f) {
+  return is_double(array) ? f(double{}) : f(float{});
+}
+
+inline void expect_size(const pybind11::array& array, pybind11::ssize_t size, const char* name) {
+  if (array.size() != size)
+    throw std::invalid_argument(std::string(name) + ": expected " + std::to_string(size) + " elements, got " +
+                                std::to_string(array.size()));
+}
+
+}  // namespace nncore

@@ -1,0 +1,246 @@
+// Binding of the engine: checks arrays against the graph, releases Python's lock, calls.
+#include <algorithm>
+
+#include "bindings/bindings.hpp"
+#include "core/engine.hpp"
+
+namespace nncore {
+
+namespace py = pybind11;
+
+namespace {
+
+Source source_of(const py::dtype& dtype, const char* name) {
+  const py::dtype types[] = {py::dtype::of<float>(),    py::dtype::of<double>(),   py::dtype::of<uint8_t>(),
+                             py::dtype::of<int8_t>(),   py::dtype::of<uint16_t>(), py::dtype::of<int16_t>(),
+                             py::dtype::of<uint32_t>(), py::dtype::of<int32_t>(),  py::dtype::of<uint64_t>(),
+                             py::dtype::of<int64_t>()};
+  static_assert(std::size(types) == static_cast<size_t>(Source::kCount), "one dtype for each Source, in its order");
+  for (size_t i = 0; i < std::size(types); ++i)
+    if (dtype.equal(types[i])) return static_cast<Source>(i);
+  throw py::type_error(std::string(name) + ": expected a real dtype in native byte order, got " +
+                       py::str(static_cast<const py::object&>(dtype)).cast<std::string>());
+}
+
+size_t product(const std::vector<int64_t>& shape) {
+  size_t n = 1;
+  for (const int64_t extent : shape) n *= static_cast<size_t>(extent);
+  return n;
+}
+
+// The Python-side engine: a native engine and the shapes that its arrays must have.
+class PyEngine {
+ public:
+  PyEngine(const std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>&
+               nodes,
+           const std::vector<std::pair<std::vector<int64_t>, bool>>& parameters, const std::vector<int>& inputs,
+           const std::vector<int>& outputs, const std::string& dtype, uint64_t seed)
+      : dtype_(dtype) {
+    GraphDesc graph;
+    for (const auto& [op, from, attrs, used, shape] : nodes) graph.nodes.push_back({op, from, attrs, used, shape});
+    for (const auto& [shape, trainable] : parameters) graph.parameters.push_back({shape, trainable});
+    graph.inputs = inputs;
+    graph.outputs = outputs;
+    for (const int i : inputs) input_shapes_.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
+    for (const int i : outputs) output_shapes_.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
+    parameter_count_ = parameters.size();
+    engine_ = make_engine(graph, dtype_.equal(py::dtype::of<double>()), seed);
+  }
+
+  py::array get_parameter(size_t index) { return parameter_sized(index, [&](void* out) { engine_->get_parameter(index, out); }); }
+  py::array get_gradient(size_t index) { return parameter_sized(index, [&](void* out) { engine_->get_gradient(index, out); }); }
+  py::array get_state(const std::string& rule, int state, size_t index) {
+    return parameter_sized(index, [&](void* out) { engine_->get_state(rule, state, index, out); });
+  }
+  void set_parameter(size_t index, const py::array& value) {
+    const void* data = checked_parameter(index, value);
+    const py::gil_scoped_release release;
+    engine_->set_parameter(index, data);
+  }
+  void set_state(const std::string& rule, int state, size_t index, const py::array& value) {
+    const void* data = checked_parameter(index, value);
+    const py::gil_scoped_release release;
+    engine_->set_state(rule, state, index, data);
+  }
+
+  std::vector<py::array> forward(const std::vector<py::array>& inputs, bool training) {
+    const std::vector<SampleArray> samples = sample_arrays(inputs);
+    std::vector<void*> raw;
+    std::vector<py::array> outputs = new_arrays(output_shapes_, samples[0].rows, raw);
+    const py::gil_scoped_release release;
+    engine_->forward(samples, training, raw);
+    return outputs;
+  }
+
+  std::vector<py::array> backward(const std::vector<py::array>& gradients) {
+    const size_t rows = engine_->pending_rows();
+    if (rows == 0) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    if (gradients.size() != output_shapes_.size()) throw std::invalid_argument("gradients: expected one for each output");
+    std::vector<const void*> from;
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      expect_size(gradients[i], static_cast<py::ssize_t>(rows * product(output_shapes_[i])), "gradients");
+      from.push_back(data_of(gradients[i], "gradients"));
+    }
+    std::vector<void*> raw;
+    std::vector<py::array> result = new_arrays(input_shapes_, rows, raw);
+    const py::gil_scoped_release release;
+    engine_->backward(from, raw);
+    return result;
+  }
+
+  void update(const std::string& rule, const std::vector<double>& hyper) {
+    const py::gil_scoped_release release;
+    engine_->update({rule, hyper});
+  }
+
+  std::vector<py::array> predict(const std::vector<py::array>& inputs, size_t batch_size) {
+    const std::vector<SampleArray> samples = sample_arrays(inputs);
+    if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
+    std::vector<void*> raw;
+    std::vector<py::array> outputs = new_arrays(output_shapes_, samples[0].rows, raw);
+    const py::gil_scoped_release release;
+    engine_->predict(samples, batch_size, raw);
+    return outputs;
+  }
+
+  std::tuple<size_t, size_t, size_t, double, std::vector<double>> run(
+      const std::vector<py::array>& inputs, const py::array& target, bool indices, const std::optional<py::array>& order,
+      size_t start, size_t batch_size, const std::string& loss, bool mean, const std::vector<std::string>& metrics,
+      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline) {
+    const std::vector<SampleArray> samples = sample_arrays(inputs);
+    const size_t rows = samples[0].rows, width = indices ? 1 : product(output_shapes_[0]);
+    if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
+    const size_t samples_count = order ? static_cast<size_t>(order->size()) : rows;
+    if (start > samples_count) throw std::invalid_argument("start: expected a position among the samples, got " + std::to_string(start));
+    expect_size(target, static_cast<py::ssize_t>(rows * width), "target");
+    const TargetArray targets{{data_of(target), source_of(target.dtype(), "target"), rows, width}, indices};
+    if (indices && (targets.array.type == Source::kF32 || targets.array.type == Source::kF64))
+      throw py::type_error("target: expected integer class indices");
+    RunOptions options;
+    if (order) {
+      options.order = contiguous<int64_t>(*order, "order");
+      options.order_size = samples_count;
+    }
+    options.start = start;
+    options.batch_size = batch_size;
+    options.loss = loss;
+    options.mean = mean;
+    options.metrics = metrics;
+    options.deadline = deadline;
+    const OptimizerStep step = rule ? OptimizerStep{rule->first, rule->second} : OptimizerStep{};
+    options.optimizer = rule ? &step : nullptr;
+    RunOutcome outcome;
+    {
+      const py::gil_scoped_release release;
+      for (size_t i = start; i < options.order_size; ++i)
+        if (static_cast<uint64_t>(options.order[i]) >= rows) throw std::invalid_argument("order: expected indices of samples");
+      outcome = engine_->run(samples, targets, options);
+    }
+    return {outcome.position, outcome.samples, outcome.steps, outcome.loss, outcome.metrics};
+  }
+
+  size_t pending_rows() const { return engine_->pending_rows(); }
+  uint64_t seed() const { return engine_->seed; }
+  uint64_t draws() const { return engine_->draws; }
+  void set_draws(uint64_t value) { engine_->draws = value; }
+  uint64_t iterations() const { return engine_->iterations; }
+  void set_iterations(uint64_t value) { engine_->iterations = value; }
+
+ private:
+  static const void* data_of(const py::array& array) {
+    if (!(array.flags() & py::array::c_style)) throw std::invalid_argument("arrays: expected C order");
+    return array.data();
+  }
+  const void* data_of(const py::array& array, const char* name) const {
+    if (!array.dtype().equal(dtype_)) throw std::invalid_argument(std::string(name) + ": wrong dtype");
+    return data_of(array);
+  }
+
+  std::vector<SampleArray> sample_arrays(const std::vector<py::array>& inputs) const {
+    if (inputs.size() != input_shapes_.size())
+      throw std::invalid_argument("inputs: expected " + std::to_string(input_shapes_.size()) + " arrays, got " +
+                                  std::to_string(inputs.size()));
+    std::vector<SampleArray> samples;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].ndim() < 1) throw std::invalid_argument("inputs: expected a batch axis, got a scalar");
+      const size_t rows = static_cast<size_t>(inputs[i].shape(0)), width = product(input_shapes_[i]);
+      if (i > 0 && rows != samples[0].rows) throw std::invalid_argument("inputs: expected equal numbers of samples");
+      expect_size(inputs[i], static_cast<py::ssize_t>(rows * width), "inputs");
+      samples.push_back({data_of(inputs[i]), source_of(inputs[i].dtype(), "inputs"), rows, width});
+    }
+    return samples;
+  }
+
+  std::vector<py::array> new_arrays(const std::vector<std::vector<int64_t>>& shapes, size_t rows, std::vector<void*>& raw) const {
+    std::vector<py::array> arrays;
+    for (const auto& shape : shapes) {
+      std::vector<py::ssize_t> extents{static_cast<py::ssize_t>(rows)};
+      extents.insert(extents.end(), shape.begin(), shape.end());
+      arrays.emplace_back(dtype_, extents);
+      raw.push_back(arrays.back().mutable_data());
+    }
+    return arrays;
+  }
+
+  template <class F>
+  py::array parameter_sized(size_t index, const F& fill) {
+    expect_index(index);
+    const std::vector<int64_t> shape = engine_->parameter_shape(index);
+    py::array array(dtype_, std::vector<py::ssize_t>(shape.begin(), shape.end()));
+    void* out = array.mutable_data();
+    const py::gil_scoped_release release;
+    fill(out);
+    return array;
+  }
+
+  const void* checked_parameter(size_t index, const py::array& value) const {
+    expect_index(index);
+    const std::vector<int64_t> shape = engine_->parameter_shape(index);
+    if (static_cast<size_t>(value.ndim()) != shape.size() || !std::equal(shape.begin(), shape.end(), value.shape()))
+      throw std::invalid_argument("value: wrong shape");
+    return data_of(value, "value");
+  }
+
+  void expect_index(size_t index) const {
+    if (index >= parameter_count_) throw py::index_error("parameter index " + std::to_string(index) + " out of range");
+  }
+
+  py::dtype dtype_;
+  std::vector<std::vector<int64_t>> input_shapes_, output_shapes_;
+  size_t parameter_count_ = 0;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace
+
+void register_engine(py::module_& module) {
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const DivergenceError& error) {
+      py::set_error(PyExc_FloatingPointError, error.what());
+    }
+  });
+  using Nodes = std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
+  py::class_<PyEngine>(module, "Engine")
+      .def(py::init<const Nodes&, const std::vector<std::pair<std::vector<int64_t>, bool>>&, const std::vector<int>&,
+                    const std::vector<int>&, const std::string&, uint64_t>(),
+           py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"), py::arg("seed"))
+      .def("get_parameter", &PyEngine::get_parameter, py::arg("index"))
+      .def("set_parameter", &PyEngine::set_parameter, py::arg("index"), py::arg("value"))
+      .def("get_gradient", &PyEngine::get_gradient, py::arg("index"))
+      .def("get_state", &PyEngine::get_state, py::arg("rule"), py::arg("state"), py::arg("index"))
+      .def("set_state", &PyEngine::set_state, py::arg("rule"), py::arg("state"), py::arg("index"), py::arg("value"))
+      .def("forward", &PyEngine::forward, py::arg("inputs"), py::arg("training"))
+      .def("backward", &PyEngine::backward, py::arg("gradients"))
+      .def("update", &PyEngine::update, py::arg("rule"), py::arg("hyper"))
+      .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
+      .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"), py::arg("start"),
+           py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"), py::arg("deadline"))
+      .def_property_readonly("pending_rows", &PyEngine::pending_rows)
+      .def_property_readonly("seed", &PyEngine::seed)
+      .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)
+      .def_property("iterations", &PyEngine::iterations, &PyEngine::set_iterations);
+}
+
+}  // namespace nncore

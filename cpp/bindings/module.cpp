@@ -1,0 +1,15 @@
+// The compiled module nncore._core: a table of contents.
+#include "bindings/bindings.hpp"
+#include "core/cpu.hpp"
+
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+  module.doc() = "The native core of nncore.";
+  try {
+    nncore::active_kernels();
+  } catch (const std::invalid_argument& error) {
+    throw pybind11::import_error(error.what());
+  }
+  nncore::register_runtime(module);
+  nncore::register_ops(module);
+  nncore::register_engine(module);
+}

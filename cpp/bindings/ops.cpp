@@ -1,0 +1,230 @@
+// Bindings of the kernels as functions on arrays; nncore/ops.py checks and converts before it calls them.
+#include "bindings/bindings.hpp"
+#include "core/cpu.hpp"
+#include "core/functions.hpp"
+
+namespace nncore {
+
+namespace py = pybind11;
+
+namespace {
+
+template <class T>
+const Kernels<T>& kernels() {
+  return kernels_of<T>(active_kernels());
+}
+
+void activation_forward_of(const std::string& name, const py::array& x, const py::array& out, const std::vector<double>& attrs) {
+  expect_size(out, x.size(), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const auto n = static_cast<size_t>(x.size());
+    const Activation<T>& f = find_activation(kernels<T>(), name);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const py::gil_scoped_release release;
+    activation_forward(kernels<T>(), f, to, from, n, attrs);
+  });
+}
+
+void activation_backward_of(const std::string& name, const py::array& x, const py::array& y, const py::array& dy,
+                            const py::array& out, const std::vector<double>& attrs) {
+  for (const py::array* array : {&y, &dy, &out}) expect_size(*array, x.size(), "y, dy, out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const Activation<T>& f = find_activation(kernels<T>(), name);
+    const T *xs = contiguous<T>(x, "x"), *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
+    T* to = contiguous<T>(out, "out", true);
+    const auto n = static_cast<size_t>(x.size());
+    const py::gil_scoped_release release;
+    activation_backward(kernels<T>(), f, to, xs, ys, dys, n, attrs);
+  });
+}
+
+// Rows and row length of an array seen as rows of its last axis.
+void rows_of(const py::array& x, size_t& rows, size_t& n) {
+  n = static_cast<size_t>(x.shape(x.ndim() - 1));
+  rows = n == 0 ? 0 : static_cast<size_t>(x.size()) / n;
+}
+
+void rows_forward_of(const std::string& name, const py::array& x, const py::array& out) {
+  expect_size(out, x.size(), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    size_t rows = 0, n = 0;
+    rows_of(x, rows, n);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const py::gil_scoped_release release;
+    rows_forward(kernels<T>(), name, to, from, rows, n);
+  });
+}
+
+void rows_backward_of(const std::string& name, const py::array& y, const py::array& dy, const py::array& out) {
+  for (const py::array* array : {&dy, &out}) expect_size(*array, y.size(), "dy, out");
+  with_type(y, [&](auto zero) {
+    using T = decltype(zero);
+    size_t rows = 0, n = 0;
+    rows_of(y, rows, n);
+    const T *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
+    T* to = contiguous<T>(out, "out", true);
+    const py::gil_scoped_release release;
+    rows_backward(kernels<T>(), name, to, ys, dys, rows, n);
+  });
+}
+
+void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node, uint32_t step) {
+  expect_size(out, x.size(), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
+    const py::gil_scoped_release release;
+    dropout(kernels<T>(), to, from, rows, n, rate, seed, node, step);
+  });
+}
+
+void add_of(const py::array& a, const py::array& b, const py::array& out) {
+  for (const py::array* array : {&b, &out}) expect_size(*array, a.size(), "b, out");
+  with_type(a, [&](auto zero) {
+    using T = decltype(zero);
+    const T *as = contiguous<T>(a, "a"), *bs = contiguous<T>(b, "b");
+    T* to = contiguous<T>(out, "out", true);
+    const auto n = static_cast<size_t>(a.size());
+    const py::gil_scoped_release release;
+    add(kernels<T>(), to, as, bs, n);
+  });
+}
+
+void column_sums_of(const py::array& x, const py::array& out) {
+  expect_size(out, x.shape(1), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const auto rows = static_cast<size_t>(x.shape(0)), n = static_cast<size_t>(x.shape(1));
+    const py::gil_scoped_release release;
+    column_sums(kernels<T>(), to, from, rows, n);
+  });
+}
+
+template <class T>
+Strided<T> strided(const py::array& m, const char* name) {
+  if (m.ndim() != 2 || !m.dtype().equal(py::dtype::of<std::remove_const_t<T>>()))
+    throw std::invalid_argument(std::string(name) + ": expected a matrix of one dtype");
+  const auto size = static_cast<ptrdiff_t>(sizeof(T));
+  if (m.strides(0) % size != 0 || m.strides(1) % size != 0) throw std::invalid_argument(std::string(name) + ": unaligned strides");
+  return {static_cast<T*>(const_cast<void*>(m.data())), static_cast<size_t>(m.shape(0)), static_cast<size_t>(m.shape(1)),
+          static_cast<ptrdiff_t>(m.strides(0)) / size, static_cast<ptrdiff_t>(m.strides(1)) / size};
+}
+
+void matmul_of(const py::array& a, const py::array& b, const py::array& out) {
+  with_type(a, [&](auto zero) {
+    using T = decltype(zero);
+    const Strided<const T> left = strided<const T>(a, "a"), right = strided<const T>(b, "b");
+    const Strided<T> result = strided<T>(out, "out");
+    if (!out.writeable()) throw std::invalid_argument("out: expected a writeable array");
+    if (left.columns != right.rows || result.rows != left.rows || result.columns != right.columns)
+      throw std::invalid_argument("a, b, out: shapes do not fit");
+    const py::gil_scoped_release release;
+    matmul(kernels<T>(), left, right, result);
+  });
+}
+
+void dense_of(const py::array& x, const py::array& w, const std::optional<py::array>& bias, const py::array& out,
+              const std::string& activation, const std::vector<double>& attrs) {
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const Strided<const T> left = strided<const T>(x, "x"), right = strided<const T>(w, "w");
+    T* to = contiguous<T>(out, "out", true);
+    if (out.ndim() != 2 || left.columns != right.rows) throw std::invalid_argument("x, w, out: shapes do not fit");
+    const Strided<T> result{to, left.rows, right.columns, static_cast<ptrdiff_t>(right.columns), 1};
+    expect_size(out, static_cast<py::ssize_t>(left.rows * right.columns), "out");
+    if (bias) expect_size(*bias, out.shape(1), "bias");
+    const T* shift = bias ? contiguous<T>(*bias, "bias") : nullptr;
+    const py::gil_scoped_release release;
+    dense(kernels<T>(), left, right, shift, result, activation, attrs);
+  });
+}
+
+void philox_of(const py::array& counters, const py::array& keys, const py::array& words) {
+  const py::ssize_t n = counters.size() / 4;
+  expect_size(keys, 2 * n, "keys");
+  expect_size(words, 4 * n, "words");
+  active_kernels().philox(contiguous<uint32_t>(words, "words", true), contiguous<uint32_t>(counters, "counters"),
+                          contiguous<uint32_t>(keys, "keys"), static_cast<size_t>(n));
+}
+
+// Sum of the losses of rows [rows, n]; fills the arrays that are given.
+double loss_of(const std::string& name, const py::array& pred, const py::array& target, bool indices,
+               const std::optional<py::array>& row_loss, const std::optional<py::array>& values,
+               const std::optional<py::array>& gradient, double scale) {
+  if (pred.ndim() != 2) throw std::invalid_argument("input: expected a matrix");
+  if (row_loss) expect_size(*row_loss, pred.shape(0), "row_loss");
+  if (values) expect_size(*values, pred.size(), "values");
+  if (gradient) expect_size(*gradient, pred.size(), "gradient");
+  expect_size(target, indices ? pred.shape(0) : pred.size(), "target");
+  return with_type(pred, [&](auto zero) {
+    using T = decltype(zero);
+    LossArgs<T> args{};
+    args.rows = static_cast<size_t>(pred.shape(0));
+    args.n = static_cast<size_t>(pred.shape(1));
+    args.pred = contiguous<T>(pred, "input");
+    args.target = indices ? nullptr : contiguous<T>(target, "target");
+    args.index = indices ? contiguous<int32_t>(target, "target") : nullptr;
+    args.ld_pred = args.ld_target = args.ld_dpred = args.n;
+    args.row_loss = row_loss ? contiguous<double>(*row_loss, "row_loss", true) : nullptr;
+    args.values = values ? contiguous<T>(*values, "values", true) : nullptr;
+    args.dpred = gradient ? contiguous<T>(*gradient, "gradient", true) : nullptr;
+    args.scale = static_cast<T>(scale);
+    for (size_t r = 0; indices && r < args.rows; ++r)
+      if (args.index[r] < 0 || static_cast<size_t>(args.index[r]) >= args.n)
+        throw std::invalid_argument("target: class index out of range");
+    const py::gil_scoped_release release;
+    return loss(kernels<T>(), name, args);
+  });
+}
+
+void rule_step_of(const std::string& name, const py::array& p, const py::array& g, const std::vector<py::array>& states,
+                  const std::vector<double>& hyper, double iteration) {
+  expect_size(g, p.size(), "g");
+  with_type(p, [&](auto zero) {
+    using T = decltype(zero);
+    T* ps = contiguous<T>(p, "p", true);
+    const T* gs = contiguous<T>(g, "g");
+    T* raw[kMaxStates] = {};
+    if (states.size() > kMaxStates) throw std::invalid_argument("states: too many");
+    for (size_t i = 0; i < states.size(); ++i) {
+      expect_size(states[i], p.size(), "states");
+      raw[i] = contiguous<T>(states[i], "states", true);
+    }
+    const auto n = static_cast<size_t>(p.size());
+    const py::gil_scoped_release release;
+    rule_step(kernels<T>(), name, ps, gs, raw, n, hyper, iteration);
+  });
+}
+
+}  // namespace
+
+void register_ops(py::module_& module) {
+  module.def("activation_forward", &activation_forward_of, py::arg("name"), py::arg("x"), py::arg("out"), py::arg("attrs"));
+  module.def("activation_backward", &activation_backward_of, py::arg("name"), py::arg("x"), py::arg("y"), py::arg("dy"),
+             py::arg("out"), py::arg("attrs"));
+  module.def("rows_forward", &rows_forward_of, py::arg("name"), py::arg("x"), py::arg("out"));
+  module.def("rows_backward", &rows_backward_of, py::arg("name"), py::arg("y"), py::arg("dy"), py::arg("out"));
+  module.def("dropout", &dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"), py::arg("seed"),
+             py::arg("node"), py::arg("step"));
+  module.def("add", &add_of, py::arg("a"), py::arg("b"), py::arg("out"));
+  module.def("column_sums", &column_sums_of, py::arg("x"), py::arg("out"));
+  module.def("matmul", &matmul_of, py::arg("a"), py::arg("b"), py::arg("out"));
+  module.def("dense", &dense_of, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("out"), py::arg("activation"),
+             py::arg("attrs"));
+  module.def("philox4x32", &philox_of, py::arg("counters"), py::arg("keys"), py::arg("words"));
+  module.def("loss", &loss_of, py::arg("name"), py::arg("pred"), py::arg("target"), py::arg("indices"), py::arg("row_loss"),
+             py::arg("values"), py::arg("gradient"), py::arg("scale"));
+  module.def("rule_step", &rule_step_of, py::arg("name"), py::arg("p"), py::arg("g"), py::arg("states"), py::arg("hyper"),
+             py::arg("iteration"));
+}
+
+}  // namespace nncore

@@ -1,0 +1,443 @@
+// The engine: gathers batches, drives the executor from a team of threads, and updates parameters while they are in cache.
+#include "core/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "core/cpu.hpp"
+#include "core/executor.hpp"
+#include "core/metrics.hpp"
+#include "core/threads.hpp"
+
+namespace nncore {
+namespace {
+
+size_t size_of(Source type) {
+  constexpr size_t kSizes[] = {4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
+  static_assert(std::size(kSizes) == static_cast<size_t>(Source::kCount));
+  return kSizes[static_cast<size_t>(type)];
+}
+
+template <class I>
+int64_t read_as(const void* data, size_t i) {
+  return static_cast<int64_t>(static_cast<const I*>(data)[i]);
+}
+
+// Element i of an integer array. Values beyond int64 wrap to negative ones, which no caller accepts.
+int64_t read_integer(const SampleArray& array, size_t i) {
+  switch (array.type) {
+    case Source::kU8: return read_as<uint8_t>(array.data, i);
+    case Source::kI8: return read_as<int8_t>(array.data, i);
+    case Source::kU16: return read_as<uint16_t>(array.data, i);
+    case Source::kI16: return read_as<int16_t>(array.data, i);
+    case Source::kU32: return read_as<uint32_t>(array.data, i);
+    case Source::kI32: return read_as<int32_t>(array.data, i);
+    case Source::kU64: return read_as<uint64_t>(array.data, i);
+    case Source::kI64: return read_as<int64_t>(array.data, i);
+    default: return -1;
+  }
+}
+
+// Finds `name` among table[0..count).
+template <class Row>
+const Row& find(const Row* table, size_t count, const std::string& name, const char* what) {
+  for (size_t i = 0; i < count; ++i)
+    if (name == table[i].name) return table[i];
+  throw std::invalid_argument(std::string(what) + ": the native engine has none called '" + name + "'");
+}
+
+template <class T>
+class EngineOf final : public Engine {
+ public:
+  EngineOf(const GraphDesc& graph, const Kernels<T>& kernels, uint64_t key)
+      : graph_(graph), kernels_(kernels), executor_(graph, kernels) {
+    seed = key;
+  }
+
+  std::vector<int64_t> parameter_shape(size_t parameter) const override { return executor_.layout(parameter).shape; }
+
+  void get_parameter(size_t parameter, void* out) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    read(executor_.value(parameter), parameter, out);
+  }
+
+  void set_parameter(size_t parameter, const void* values) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    write(executor_.value(parameter), parameter, values);
+    executor_.mark_changed();
+  }
+
+  void get_gradient(size_t parameter, void* out) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!has_gradients_) throw std::runtime_error("gradients: expected a backward pass first, there was none");
+    read(executor_.gradient_of(parameter), parameter, out);
+  }
+
+  void get_state(const std::string& rule, int state, size_t parameter, void* out) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    read(state_of(rule, state).data() + executor_.layout(parameter).offset, parameter, out);
+  }
+
+  void set_state(const std::string& rule, int state, size_t parameter, const void* values) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    write(state_of(rule, state).data() + executor_.layout(parameter).offset, parameter, values);
+  }
+
+  void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t rows = inputs[0].rows;
+    executor_.prepare(rows, training ? Level::kInputGradients : Level::kInference);
+    const Pass pass{training, seed, static_cast<uint32_t>(draws)};
+    parallel(threads(rows, 1), [&](const Team& team) {
+      const FlushSubnormals flush;
+      Rows mine{};
+      team.share(rows, 1, mine.begin, mine.end);
+      gather(inputs, nullptr, 0, mine);
+      executor_.forward(mine, pass);
+      for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], executor_.output(i), mine, mine.begin);
+    });
+    if (training) ++draws;
+    pending_rows_ = training ? rows : 0;
+  }
+
+  size_t pending_rows() const override { return pending_rows_; }
+
+  void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t rows = pending_rows_;
+    if (rows == 0) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    executor_.refresh_all_transposed();
+    const int count = threads(rows, 3);
+    const std::vector<size_t> bounds = share_tasks(count);
+    parallel(count, [&](const Team& team) {
+      const FlushSubnormals flush;
+      Rows mine{};
+      team.share(rows, 1, mine.begin, mine.end);
+      for (size_t i = 0; i < gradients.size(); ++i) seed_gradient(i, static_cast<const T*>(gradients[i]), mine);
+      executor_.backward(mine);
+      for (size_t i = 0; i < input_gradients.size(); ++i)
+        copy_out(input_gradients[i], executor_.input_gradient(i), mine, mine.begin);
+      team.barrier();
+      for_tasks(team, bounds, [&](const GradientTask& task) { executor_.gradient(task, rows); });
+    });
+    pending_rows_ = 0;
+    has_gradients_ = true;
+  }
+
+  void update(const OptimizerStep& optimizer) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!has_gradients_) throw std::runtime_error("update: expected a backward pass first, there was none");
+    const Rule<T>& rule = find_rule(optimizer.rule);
+    std::vector<Buffer<T>>& states = states_of(rule);
+    const int count = threads_for(static_cast<double>(executor_.arena_size()) * 4);
+    const std::vector<size_t> bounds = share_tasks(count);
+    parallel(count, [&](const Team& team) {
+      const FlushSubnormals flush;
+      double coefficients[kMaxCoefficients];
+      rule.prepare(coefficients, optimizer.hyper.data(), static_cast<double>(iterations + 1));
+      for_tasks(team, bounds, [&](const GradientTask& task) { update_tile(rule, states, coefficients, task); });
+    });
+    ++iterations;
+  }
+
+  void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t rows = inputs[0].rows, block = std::min({batch_size, rows, kMostRows});
+    if (rows == 0) return;
+    const int count = threads(rows, 1);
+    executor_.prepare(block * static_cast<size_t>(count), Level::kInference);
+    pending_rows_ = 0;
+    const Pass pass{false, seed, 0};
+    parallel(count, [&](const Team& team) {
+      const FlushSubnormals flush;
+      size_t begin = 0, end = 0;
+      team.share(rows, 1, begin, end);
+      const size_t slot = static_cast<size_t>(team.rank) * block;
+      for (size_t at = begin; at < end; at += block) {
+        const Rows mine{slot, slot + std::min(block, end - at)};
+        gather(inputs, nullptr, at - slot, mine);  // sample at - slot + row; wraps, as unsigned arithmetic may
+        executor_.forward(mine, pass);
+        for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], executor_.output(i), mine, at);
+      }
+    });
+  }
+
+  RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) override;
+
+ private:
+  static constexpr size_t kMostRows = 256;  // rows that a thread carries through the network at once outside training
+
+  void read(const T* panels, size_t parameter, void* out) const {
+    const ParameterLayout& layout = executor_.layout(parameter);
+    unpack(static_cast<T*>(out), panels, layout.rows, layout.columns);
+  }
+  void write(T* panels, size_t parameter, const void* values) const {
+    const ParameterLayout& layout = executor_.layout(parameter);
+    kernels_.pack(panels, static_cast<const T*>(values), layout.rows, layout.columns,
+                  static_cast<ptrdiff_t>(layout.columns), 1);
+  }
+
+  const Rule<T>& find_rule(const std::string& name) const {
+    return find(kernels_.rules, static_cast<size_t>(kernels_.rule_count), name, "rule");
+  }
+  // The states of `rule`, arenas beside the parameters'; zeros at first.
+  std::vector<Buffer<T>>& states_of(const Rule<T>& rule) {
+    std::vector<Buffer<T>>& states = states_[rule.name];
+    while (states.size() < static_cast<size_t>(rule.states)) states.emplace_back(executor_.arena_size());
+    return states;
+  }
+  Buffer<T>& state_of(const std::string& name, int state) {
+    const Rule<T>& rule = find_rule(name);
+    if (state < 0 || state >= rule.states) throw std::invalid_argument("state: rule '" + name + "' has no such state");
+    return states_of(rule)[static_cast<size_t>(state)];
+  }
+
+  int threads(size_t rows, int passes) const {
+    const int worth = threads_for(executor_.cost() * static_cast<double>(rows) * passes);
+    return static_cast<int>(std::min(static_cast<size_t>(worth), std::max<size_t>(rows, 1)));
+  }
+
+  // Converts samples into the input buffers: row r takes sample order[first + r], or first + r without an order.
+  void gather(const std::vector<SampleArray>& inputs, const int64_t* order, size_t first, Rows rows) const {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const SampleArray& in = inputs[i];
+      const size_t bytes = in.width * size_of(in.type);
+      const auto convert = kernels_.convert[static_cast<size_t>(in.type)];
+      for (size_t r = rows.begin; r < rows.end; ++r) {
+        const size_t sample = order ? static_cast<size_t>(order[first + r]) : first + r;
+        convert(executor_.input(i).row(r), static_cast<const char*>(in.data) + sample * bytes, in.width);
+      }
+    }
+  }
+
+  void copy_out(void* out, const Matrix<T>& from, Rows rows, size_t first) const {
+    T* to = static_cast<T*>(out) + first * from.width;
+    for (size_t r = rows.begin; r < rows.end; ++r, to += from.width) std::memcpy(to, from.row(r), from.width * sizeof(T));
+  }
+
+  // Puts the gradient of output i in place; a node that is an output more than once gets the sum.
+  void seed_gradient(size_t i, const T* gradient, Rows rows) const {
+    const Matrix<T>& dy = executor_.output_gradient(i);
+    const auto begin = graph_.outputs.begin(), at = begin + static_cast<ptrdiff_t>(i);
+    const bool again = std::find(begin, at, graph_.outputs[i]) != at;
+    for (size_t r = rows.begin; r < rows.end; ++r) {
+      const T* source = gradient + r * dy.width;
+      if (again) {
+        kernels_.add(dy.row(r), dy.row(r), source, dy.width);
+      } else {
+        std::memcpy(dy.row(r), source, dy.width * sizeof(T));
+      }
+    }
+  }
+
+  // Bounds of the tasks of each of `count` threads: contiguous runs of about equal cost.
+  std::vector<size_t> share_tasks(int count) const {
+    const auto& tasks = executor_.tasks();
+    double total = 0;
+    for (const GradientTask& task : tasks) total += executor_.task_cost(task);
+    std::vector<size_t> bounds(static_cast<size_t>(count) + 1, tasks.size());
+    bounds[0] = 0;
+    double sum = 0;
+    size_t rank = 1;
+    for (size_t i = 0; i < tasks.size() && rank < static_cast<size_t>(count); ++i) {
+      sum += executor_.task_cost(tasks[i]);
+      while (rank < static_cast<size_t>(count) && sum >= total * static_cast<double>(rank) / count) bounds[rank++] = i + 1;
+    }
+    return bounds;
+  }
+
+  // f(task) for this thread's tasks. The runtime may give fewer threads than were asked for; then they share all runs.
+  template <class F>
+  void for_tasks(const Team& team, const std::vector<size_t>& bounds, const F& f) const {
+    for (size_t run = static_cast<size_t>(team.rank); run + 1 < bounds.size(); run += static_cast<size_t>(team.size))
+      for (size_t i = bounds[run]; i < bounds[run + 1]; ++i) f(executor_.tasks()[i]);
+  }
+
+  // One optimizer update of a tile, and of its transposed copy.
+  void update_tile(const Rule<T>& rule, std::vector<Buffer<T>>& states, const double* coefficients, const GradientTask& task) {
+    const ParameterLayout& layout = executor_.layout(task.parameter);
+    if (!layout.trainable) return;
+    constexpr size_t w = kPanel<T>;
+    const Tile& t = task.tile;
+    const bool whole = t.row_end - t.row_begin == layout.rows;  // then the tile's panels are one run
+    const size_t runs = whole ? 1 : t.panel_end - t.panel_begin;
+    const size_t length = (whole ? (t.panel_end - t.panel_begin) * layout.rows : t.row_end - t.row_begin) * w;
+    for (size_t i = 0; i < runs; ++i) {
+      const size_t at = layout.offset + ((t.panel_begin + i) * layout.rows + t.row_begin) * w;
+      const size_t within = at - layout.offset;
+      T* at_tile[kMaxStates] = {};
+      for (size_t s = 0; s < states.size(); ++s) at_tile[s] = states[s].data() + at;
+      rule.update(executor_.value(task.parameter) + within, executor_.gradient_of(task.parameter) + within, at_tile, length,
+                  coefficients);
+    }
+    executor_.refresh_transposed(task);
+  }
+
+  GraphDesc graph_;
+  const Kernels<T>& kernels_;
+  Executor<T> executor_;
+  std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
+  size_t pending_rows_ = 0;
+  bool has_gradients_ = false;
+  std::mutex mutex_;
+};
+
+template <class T>
+RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto began = std::chrono::steady_clock::now();
+  const bool training = options.optimizer != nullptr;
+  const size_t samples = options.order ? options.order_size : inputs[0].rows;
+  const size_t most = training ? options.batch_size : kMostRows * static_cast<size_t>(max_threads());
+  const size_t block = std::min(most, samples - options.start);
+  RunOutcome outcome;
+  outcome.position = options.start;
+  outcome.metrics.assign(options.metrics.size(), 0.0);
+  if (block == 0) return outcome;
+
+  const Loss<T>& loss = find(kernels_.losses, static_cast<size_t>(kernels_.loss_count), options.loss, "loss");
+  std::vector<const Metric<T>*> metrics;
+  for (const std::string& name : options.metrics) {
+    metrics.push_back(&find(kMetrics<T>, std::size(kMetrics<T>), name, "metrics"));
+    if (target.indices && !metrics.back()->takes_indices)
+      throw std::invalid_argument("metrics: '" + name + "' expects target values, got class indices");
+  }
+  const Rule<T>* rule = training ? &find_rule(options.optimizer->rule) : nullptr;
+  std::vector<Buffer<T>>* states = rule ? &states_of(*rule) : nullptr;
+  executor_.prepare(block, training ? Level::kTraining : Level::kInference);
+  pending_rows_ = 0;
+  if (training) {
+    executor_.refresh_all_transposed();
+    has_gradients_ = true;
+  }
+
+  const Matrix<T>& prediction = executor_.output(0);
+  const size_t width = prediction.width;
+  const Matrix<T>* dpred = training ? &executor_.output_gradient(0) : nullptr;
+  Buffer<double> row_loss(block), row_metrics(block * metrics.size());
+  Buffer<int32_t> indices(target.indices ? block : 0);
+  Buffer<T> values(target.indices ? 0 : block * width);
+  const int count = threads(block, training ? 3 : 1);
+  const std::vector<size_t> bounds = share_tasks(count);
+
+  enum Fault { kNone, kBadLabel, kNotFinite };
+  struct alignas(64) Found {
+    Fault fault = kNone;
+    size_t sample = 0;
+    int64_t label = 0;
+    double loss = 0;
+  };
+  std::vector<Found> found(static_cast<size_t>(count));
+  bool stop = false;  // written by rank 0 between the two barriers of a step, read after the second
+
+  parallel(count, [&](const Team& team) {
+    const FlushSubnormals flush;
+    Found& mine_found = found[static_cast<size_t>(team.rank)];
+    double coefficients[kMaxCoefficients];
+    size_t step = 0;
+    for (size_t at = options.start; at < samples && !stop; at += block, ++step) {
+      const size_t rows = std::min(block, samples - at);
+      Rows mine{};
+      team.share(rows, 1, mine.begin, mine.end);
+      gather(inputs, options.order, at, mine);
+      for (size_t r = mine.begin; r < mine.end; ++r) {
+        const size_t sample = options.order ? static_cast<size_t>(options.order[at + r]) : at + r;
+        if (target.indices) {
+          const int64_t label = read_integer(target.array, sample);
+          const bool good = label >= 0 && static_cast<uint64_t>(label) < width;
+          if (!good) mine_found = {kBadLabel, sample, label, 0};
+          indices.data()[r] = good ? static_cast<int32_t>(label) : 0;
+        } else {
+          kernels_.convert[static_cast<size_t>(target.array.type)](
+              values.data() + r * width, static_cast<const char*>(target.array.data) + sample * width * size_of(target.array.type),
+              width);
+        }
+      }
+      executor_.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
+
+      LossArgs<T> args{};
+      args.rows = mine.count();
+      args.n = width;
+      args.pred = prediction.row(mine.begin);
+      args.ld_pred = prediction.ld;
+      args.target = target.indices ? nullptr : values.data() + mine.begin * width;
+      args.ld_target = width;
+      args.index = target.indices ? indices.data() + mine.begin : nullptr;
+      args.row_loss = row_loss.data() + mine.begin;
+      args.dpred = training ? dpred->row(mine.begin) : nullptr;
+      args.ld_dpred = training ? dpred->ld : 0;
+      const double parts = loss.elementwise ? static_cast<double>(width) : 1.0;
+      args.scale = static_cast<T>(options.mean ? 1.0 / (static_cast<double>(rows) * parts) : 1.0);
+      loss.run(args);
+      for (size_t r = mine.begin; r < mine.end; ++r) {
+        if (!std::isfinite(row_loss.data()[r]) && mine_found.fault == kNone)
+          mine_found = {kNotFinite, options.order ? static_cast<size_t>(options.order[at + r]) : at + r, 0, row_loss.data()[r]};
+        for (size_t m = 0; m < metrics.size(); ++m)
+          row_metrics.data()[m * block + r] = metrics[m]->of_row(prediction.row(r), target.indices ? nullptr : values.data() + r * width,
+                                                                target.indices ? indices.data()[r] : 0, width);
+      }
+      if (training) executor_.backward(mine);
+      team.barrier();
+
+      if (std::any_of(found.begin(), found.end(), [](const Found& f) { return f.fault != kNone; })) break;
+      if (team.rank == 0) {
+        double sum = 0;
+        for (size_t r = 0; r < rows; ++r) sum += row_loss.data()[r];
+        outcome.loss += sum / parts;
+        for (size_t m = 0; m < metrics.size(); ++m) {
+          double metric = 0;
+          for (size_t r = 0; r < rows; ++r) metric += row_metrics.data()[m * block + r];
+          outcome.metrics[m] += metric;
+        }
+        outcome.samples += rows;
+        outcome.position = at + rows;
+        ++outcome.steps;
+        stop = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
+      }
+      if (training) {
+        rule->prepare(coefficients, options.optimizer->hyper.data(), static_cast<double>(iterations + step + 1));
+        for_tasks(team, bounds, [&](const GradientTask& task) {
+          if (!executor_.layout(task.parameter).trainable) return;
+          executor_.gradient(task, rows);
+          update_tile(*rule, *states, coefficients, task);
+        });
+      }
+      team.barrier();
+    }
+  });
+
+  if (training) {
+    draws += outcome.steps;
+    iterations += outcome.steps;
+  }
+  for (const Found& f : found) {
+    if (f.fault == kBadLabel)
+      throw std::invalid_argument("target: expected class indices from 0 to " + std::to_string(width - 1) + ", got " +
+                                  std::to_string(f.label) + " in row " + std::to_string(f.sample));
+    if (f.fault == kNotFinite)
+      throw DivergenceError("the loss of batch " + std::to_string(outcome.position / options.batch_size) + " is " +
+                            std::to_string(f.loss) + " (sample " + std::to_string(f.sample) +
+                            "); its update has not been made");
+  }
+  return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(const GraphDesc& graph, bool double_precision, uint64_t seed) {
+  const KernelTable& table = active_kernels();
+  if (double_precision) return std::make_unique<EngineOf<double>>(graph, table.f64, seed);
+  return std::make_unique<EngineOf<float>>(graph, table.f32, seed);
+}
+
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (const auto& metric : kMetrics<float>) names.emplace_back(metric.name);
+  return names;
+}
+
+}  // namespace nncore

@@ -1,0 +1,83 @@
+// A network ready to run: whole steps and whole epochs in one call, each one parallel region.
+//
+// Calls lock the engine, so that threads take turns; they may be made without Python's lock. Arrays are row-major; what does not
+// fit is refused with std::invalid_argument before anything changes.
+#pragma once
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/graph.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace nncore {
+
+// A row-major array of samples that is read.
+struct SampleArray {
+  const void* data;
+  Source type;
+  size_t rows, width;
+};
+
+// Targets: values [rows, width], or one class index for each row.
+struct TargetArray {
+  SampleArray array;
+  bool indices;
+};
+
+struct OptimizerStep {
+  std::string rule;
+  std::vector<double> hyper;  // in the order of the rule's row
+};
+
+struct RunOptions {
+  const int64_t* order = nullptr;  // indices of samples, or null for all in storage order
+  size_t order_size = 0;
+  size_t start = 0, batch_size = 1;
+  std::string loss;
+  bool mean = true;  // the loss of a batch is the mean of its parts, otherwise their sum
+  std::vector<std::string> metrics;
+  const OptimizerStep* optimizer = nullptr;  // null: evaluate
+  double deadline = 0;                       // seconds
+};
+
+struct RunOutcome {
+  size_t position = 0, samples = 0, steps = 0;
+  double loss = 0;
+  std::vector<double> metrics;
+};
+
+// The loss of a batch is not finite.
+struct DivergenceError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual std::vector<int64_t> parameter_shape(size_t parameter) const = 0;
+  virtual void get_parameter(size_t parameter, void* out) = 0;
+  virtual void set_parameter(size_t parameter, const void* values) = 0;
+  virtual void get_gradient(size_t parameter, void* out) = 0;
+  virtual void get_state(const std::string& rule, int state, size_t parameter, void* out) = 0;
+  virtual void set_state(const std::string& rule, int state, size_t parameter, const void* values) = 0;
+
+  virtual void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) = 0;
+  // Rows of the last training forward that no backward has used yet; 0 if there is none.
+  virtual size_t pending_rows() const = 0;
+  virtual void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) = 0;
+  virtual void update(const OptimizerStep& optimizer) = 0;
+  virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
+  virtual RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) = 0;
+
+  uint64_t seed = 0, draws = 0, iterations = 0;
+};
+
+std::unique_ptr<Engine> make_engine(const GraphDesc& graph, bool double_precision, uint64_t seed);
+
+// Names of metrics that run() knows.
+std::vector<std::string> metric_names();
+
+}  // namespace nncore

@@ -1,0 +1,144 @@
+// Elementwise, row-wise, loss and optimizer kernels over whole arrays; the matrix product is in products.cpp.
+#include "core/functions.hpp"
+
+#include <stdexcept>
+
+#include "core/dropout.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+
+namespace nncore {
+namespace {
+
+template <class Row>
+const Row& find_row(const Row* table, int count, const std::string& name, const char* what) {
+  for (int i = 0; i < count; ++i)
+    if (name == table[i].name) return table[i];
+  throw std::invalid_argument(std::string(what) + ": there is no native one called '" + name + "'");
+}
+
+// f(begin, end) over parts of n elements, each a multiple of `step` long; `work` is the cost of an element in multiply-adds.
+template <class F>
+void split(size_t n, size_t step, double work, const F& f) {
+  parallel(threads_for(static_cast<double>(n) * work), [&](const Team& team) {
+    size_t begin = 0, end = 0;
+    team.share(n, step, begin, end);
+    if (begin < end) f(begin, end);
+  });
+}
+
+constexpr double kElement = 16;  // an elementwise pass costs about as much as this many multiply-adds
+
+}  // namespace
+
+template <class T>
+const Activation<T>& find_activation(const Kernels<T>& kernels, const std::string& name) {
+  return find_row(kernels.activations, kernels.activation_count, name, "activation");
+}
+
+template <class T>
+void activation_forward(const Kernels<T>&, const Activation<T>& f, T* y, const T* x, size_t n, const std::vector<double>& attrs) {
+  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) { f.forward(y + begin, x + begin, end - begin, attrs.data()); });
+}
+
+template <class T>
+void activation_backward(const Kernels<T>&, const Activation<T>& f, T* dx, const T* x, const T* y, const T* dy, size_t n,
+                         const std::vector<double>& attrs) {
+  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) {
+    f.backward(dx + begin, x + begin, y + begin, dy + begin, end - begin, attrs.data());
+  });
+}
+
+template <class T>
+void rows_forward(const Kernels<T>& kernels, const std::string& name, T* y, const T* x, size_t rows, size_t n) {
+  const RowOp<T>& f = find_row(kernels.row_ops, kernels.row_op_count, name, "row op");
+  split(rows, 1, kElement * static_cast<double>(n),
+        [&](size_t begin, size_t end) { f.forward(y + begin * n, x + begin * n, end - begin, n, n); });
+}
+
+template <class T>
+void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows, size_t n) {
+  const RowOp<T>& f = find_row(kernels.row_ops, kernels.row_op_count, name, "row op");
+  split(rows, 1, kElement * static_cast<double>(n), [&](size_t begin, size_t end) {
+    f.backward(dx + begin * n, y + begin * n, dy + begin * n, end - begin, n, n);
+  });
+}
+
+template <class T>
+void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed, uint32_t node,
+             uint32_t step) {
+  const DropoutSetting<T> setting(rate);
+  Buffer<T> masks(static_cast<size_t>(max_threads()) * n);
+  parallel(threads_for(static_cast<double>(rows) * static_cast<double>(n) * kElement), [&](const Team& team) {
+    size_t begin = 0, end = 0;
+    team.share(rows, 1, begin, end);
+    T* mask = masks.data() + static_cast<size_t>(team.rank) * n;
+    for (size_t r = begin; r < end; ++r) {
+      kernels.dropout_mask(mask, n, seed, static_cast<uint32_t>(r), step, node, setting.threshold, setting.scale);
+      kernels.apply_mask(y + r * n, x + r * n, mask, n);
+    }
+  });
+}
+
+template <class T>
+void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n) {
+  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) { kernels.add(y + begin, a + begin, b + begin, end - begin); });
+}
+
+template <class T>
+void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n) {
+  split(n, kPanel<T>, static_cast<double>(rows),
+        [&](size_t begin, size_t end) { kernels.column_sums(sums + begin, x + begin, rows, end - begin, n, false); });
+}
+
+template <class T>
+double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args) {
+  const Loss<T>& f = find_row(kernels.losses, kernels.loss_count, name, "loss");
+  Buffer<double> row_loss(args.row_loss ? 0 : args.rows);
+  if (!args.row_loss) args.row_loss = row_loss.data();
+  split(args.rows, 1, kElement * static_cast<double>(args.n), [&](size_t begin, size_t end) {
+    LossArgs<T> part = args;
+    part.rows = end - begin;
+    part.pred += begin * args.ld_pred;
+    if (args.target) part.target += begin * args.ld_target;
+    if (args.index) part.index += begin;
+    part.row_loss += begin;
+    if (args.values) part.values += begin * args.n;
+    if (args.dpred) part.dpred += begin * args.ld_dpred;
+    f.run(part);
+  });
+  double sum = 0;
+  for (size_t r = 0; r < args.rows; ++r) sum += args.row_loss[r];
+  return sum;
+}
+
+template <class T>
+void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T* g, T* const* states, size_t n,
+               const std::vector<double>& hyper, double t) {
+  const Rule<T>& rule = find_row(kernels.rules, kernels.rule_count, name, "rule");
+  double coefficients[kMaxCoefficients];
+  rule.prepare(coefficients, hyper.data(), t);
+  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) {
+    T* part[kMaxStates] = {};
+    for (int i = 0; i < rule.states; ++i) part[i] = states[i] + begin;
+    rule.update(p + begin, g + begin, part, end - begin, coefficients);
+  });
+}
+
+#define NNCORE_INSTANTIATE(T)                                                                                             \
+  template const Activation<T>& find_activation(const Kernels<T>&, const std::string&);                                   \
+  template void activation_forward(const Kernels<T>&, const Activation<T>&, T*, const T*, size_t, const std::vector<double>&); \
+  template void activation_backward(const Kernels<T>&, const Activation<T>&, T*, const T*, const T*, const T*, size_t,    \
+                                    const std::vector<double>&);                                                          \
+  template void rows_forward(const Kernels<T>&, const std::string&, T*, const T*, size_t, size_t);                        \
+  template void rows_backward(const Kernels<T>&, const std::string&, T*, const T*, const T*, size_t, size_t);             \
+  template void dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t);           \
+  template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                   \
+  template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                             \
+  template double loss(const Kernels<T>&, const std::string&, LossArgs<T>);                                               \
+  template void rule_step(const Kernels<T>&, const std::string&, T*, const T*, T* const*, size_t, const std::vector<double>&, double)
+NNCORE_INSTANTIATE(float);
+NNCORE_INSTANTIATE(double);
+#undef NNCORE_INSTANTIATE
+
+}  // namespace nncore

@@ -1,0 +1,65 @@
+// Kernels as functions on whole arrays, spread over threads: what nncore.ops is made of.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel_table.hpp"
+
+namespace nncore {
+
+// A matrix view with any strides, in elements.
+template <class T>
+struct Strided {
+  T* data;
+  size_t rows, columns;
+  ptrdiff_t row, column;
+};
+
+template <class T>
+const Activation<T>& find_activation(const Kernels<T>& kernels, const std::string& name);
+
+// y = f(x) and dx = f'(x) dy over n elements.
+template <class T>
+void activation_forward(const Kernels<T>& kernels, const Activation<T>& f, T* y, const T* x, size_t n,
+                        const std::vector<double>& attrs);
+template <class T>
+void activation_backward(const Kernels<T>& kernels, const Activation<T>& f, T* dx, const T* x, const T* y, const T* dy, size_t n,
+                         const std::vector<double>& attrs);
+
+// Softmax and its kin over contiguous rows of n elements.
+template <class T>
+void rows_forward(const Kernels<T>& kernels, const std::string& name, T* y, const T* x, size_t rows, size_t n);
+template <class T>
+void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows, size_t n);
+
+// y = dropout(x): masks as the engine draws them.
+template <class T>
+void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed, uint32_t node,
+             uint32_t step);
+
+template <class T>
+void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n);
+
+template <class T>
+void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n);
+
+// Losses of contiguous rows; see LossArgs. Returns the sum of the row losses, added in row order.
+template <class T>
+double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args);
+
+// One update of n contiguous parameters; `t` counts from 1.
+template <class T>
+void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T* g, T* const* states, size_t n,
+               const std::vector<double>& hyper, double t);
+
+// c = a b; c may not overlap a or b.
+template <class T>
+void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<const T>& b, const Strided<T>& c);
+
+// y = f(x w + bias), y row-major; f is an elementwise activation or a row op by its name in the kernel table.
+template <class T>
+void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias, const Strided<T>& y,
+           const std::string& activation, const std::vector<double>& attrs);
+
+}  // namespace nncore

@@ -1,0 +1,162 @@
+// The matrix product on arrays with any strides: columns are shared out among threads, each packing the panels of its own.
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "core/functions.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+
+namespace nncore {
+namespace {
+
+template <class T>
+Strided<T> transposed(const Strided<T>& m) {
+  return {m.data, m.columns, m.rows, m.column, m.row};
+}
+
+// An activation of either kind, found by name.
+template <class T>
+class OneInput {
+ public:
+  OneInput(const Kernels<T>& kernels, const std::string& name) {
+    for (int i = 0; i < kernels.activation_count; ++i)
+      if (name == kernels.activations[i].name) elementwise_ = &kernels.activations[i];
+    for (int i = 0; i < kernels.row_op_count; ++i)
+      if (name == kernels.row_ops[i].name) rowwise_ = &kernels.row_ops[i];
+    if (!elementwise_ && !rowwise_) throw std::invalid_argument("activation: there is no native one called '" + name + "'");
+  }
+  // In place, on contiguous rows of n elements.
+  void forward(T* y, size_t rows, size_t n, const std::vector<double>& attrs) const {
+    if (elementwise_) {
+      elementwise_->forward(y, y, rows * n, attrs.data());
+    } else if (n > 0) {
+      rowwise_->forward(y, y, rows, n, n);
+    }
+  }
+
+ private:
+  const Activation<T>* elementwise_ = nullptr;
+  const RowOp<T>* rowwise_ = nullptr;
+};
+
+// c = a b (+ bias) with room for `count` threads to work on parts of it.
+template <class T>
+class Multiplication {
+ public:
+  Multiplication(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<const T>& b, const Strided<T>& c,
+                 const T* bias, int count)
+      : kernels_(kernels), a_(a), b_(b), c_(c) {
+    constexpr size_t w = kPanel<T>, kPackedBytes = 256 * 1024;
+    const size_t panels = panels_of<T>(c.columns);
+    if (bias) {
+      bias_ = Buffer<T>(panels * w);
+      std::copy(bias, bias + c.columns, bias_.data());
+    }
+    group_ = std::min(panels, std::max<size_t>(2, kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2));
+    for (int i = 0; i < count; ++i) {
+      packed_.emplace_back(group_ * a.columns * w);
+      tiles_.emplace_back(c.rows * group_ * w);
+    }
+  }
+
+  // Some rows and panels of c, by one thread of a team of at most `count`.
+  void run(const Team& team, Rows rows, Rows panels) {
+    constexpr size_t w = kPanel<T>;
+    if (rows.count() == 0) return;
+    T* packed = packed_[static_cast<size_t>(team.rank)].data();
+    T* tile = tiles_[static_cast<size_t>(team.rank)].data();
+    const size_t k = a_.columns;
+    for (size_t p = panels.begin; p < panels.end; p += group_) {
+      const size_t count = std::min(group_, panels.end - p), first = p * w, columns = std::min(b_.columns - first, count * w);
+      const bool whole = columns == count * w;
+      Gemm<T> g{};
+      g.m = rows.count();
+      g.panels = count;
+      g.k = k;
+      g.a = a_.data + static_cast<ptrdiff_t>(rows.begin) * a_.row;
+      g.a_row = a_.row;
+      g.a_k = a_.column;
+      // Packing pays when enough rows use a panel; a row-major b is its own sequence of panels.
+      const T* source = b_.data + static_cast<ptrdiff_t>(first) * b_.column;
+      if (whole && b_.column == 1 && rows.count() <= 32) {
+        g.b = source;
+        g.b_k = b_.row;
+        g.b_panel = static_cast<ptrdiff_t>(w);
+      } else {
+        kernels_.pack(packed, source, k, columns, b_.row, b_.column);
+        g.b = packed;
+        g.b_k = static_cast<ptrdiff_t>(w);
+        g.b_panel = static_cast<ptrdiff_t>(k * w);
+      }
+      T* target = c_.data + static_cast<ptrdiff_t>(rows.begin) * c_.row + static_cast<ptrdiff_t>(first) * c_.column;
+      const bool direct = whole && c_.column == 1;
+      g.c = direct ? target : tile;
+      g.c_row = direct ? c_.row : static_cast<ptrdiff_t>(count * w);
+      g.c_panel = static_cast<ptrdiff_t>(w);
+      g.bias = bias_.size() ? bias_.data() + first : nullptr;
+      kernels_.gemm(g);
+      if (direct) continue;
+      for (size_t r = 0; r < rows.count(); ++r)
+        for (size_t j = 0; j < columns; ++j)
+          target[static_cast<ptrdiff_t>(r) * c_.row + static_cast<ptrdiff_t>(j) * c_.column] = tile[r * count * w + j];
+    }
+  }
+
+ private:
+  const Kernels<T>& kernels_;
+  Strided<const T> a_, b_;
+  Strided<T> c_;
+  size_t group_;
+  Buffer<T> bias_;
+  std::vector<Buffer<T>> packed_, tiles_;  // by thread: panels of b; parts of c that whole panels cannot be stored to
+};
+
+}  // namespace
+
+template <class T>
+void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<const T>& b, const Strided<T>& c) {
+  if (c.rows == 0 || c.columns == 0) return;
+  if (c.column != 1 && c.row == 1) {  // c^T = b^T a^T stores whole panels
+    matmul(kernels, transposed(b), transposed(a), transposed(c));
+    return;
+  }
+  const size_t panels = panels_of<T>(c.columns);
+  const int count = threads_for(static_cast<double>(c.rows) * static_cast<double>(a.columns) * static_cast<double>(c.columns));
+  const bool by_columns = panels >= 2 * static_cast<size_t>(count);
+  Multiplication<T> product(kernels, a, b, c, nullptr, count);
+  parallel(count, [&](const Team& team) {
+    Rows rows{0, c.rows}, columns{0, panels};
+    if (by_columns) {
+      team.share(panels, 2, columns.begin, columns.end);
+    } else {
+      team.share(c.rows, 1, rows.begin, rows.end);
+    }
+    product.run(team, rows, columns);
+  });
+}
+
+template <class T>
+void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias, const Strided<T>& y,
+           const std::string& activation, const std::vector<double>& attrs) {
+  if (x.rows == 0) return;
+  const OneInput<T> f(kernels, activation);
+  const int count = threads_for(static_cast<double>(x.rows) * static_cast<double>(x.columns) * static_cast<double>(w.columns));
+  Multiplication<T> product(kernels, x, w, y, bias, count);
+  // Rows are shared out, so that each thread applies the activation to what it has just computed.
+  parallel(count, [&](const Team& team) {
+    Rows rows{};
+    team.share(x.rows, 1, rows.begin, rows.end);
+    product.run(team, rows, {0, panels_of<T>(w.columns)});
+    f.forward(y.data + static_cast<ptrdiff_t>(rows.begin) * y.row, rows.count(), y.columns, attrs);
+  });
+}
+
+template void dense(const Kernels<float>&, const Strided<const float>&, const Strided<const float>&, const float*,
+                    const Strided<float>&, const std::string&, const std::vector<double>&);
+template void dense(const Kernels<double>&, const Strided<const double>&, const Strided<const double>&, const double*,
+                    const Strided<double>&, const std::string&, const std::vector<double>&);
+template void matmul(const Kernels<float>&, const Strided<const float>&, const Strided<const float>&, const Strided<float>&);
+template void matmul(const Kernels<double>&, const Strided<const double>&, const Strided<const double>&, const Strided<double>&);
+
+}  // namespace nncore

@@ -1,0 +1,136 @@
+// Thread counts from affinity, cgroup and environment; the barrier; flushing of subnormals; forks.
+#include "core/threads.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#else
+#include <thread>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace nncore {
+namespace {
+
+int affinity_count() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return 1;
+#else
+  return std::max(1u, std::thread::hardware_concurrency());
+#endif
+}
+
+// CPUs that the cgroup at `folder` may use, or 0 if it sets no limit. v2: "cpu.max" holds "quota period"; v1: two files.
+int quota_at(const std::string& folder) {
+  std::string quota;
+  double period = 0;
+  if (std::ifstream file(folder + "/cpu.max"); !(file >> quota >> period)) {
+    std::ifstream v1_quota(folder + "/cpu.cfs_quota_us"), v1_period(folder + "/cpu.cfs_period_us");
+    if (!(v1_quota >> quota) || !(v1_period >> period)) return 0;
+  }
+  const double limit = std::atof(quota.c_str());  // "max" and v1's "-1" are no limit
+  return limit > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(limit / period))) : 0;
+}
+
+// The smallest quota of this process's cgroup and its parents, or 0.
+int cgroup_count() {
+  int smallest = 0;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    if (!controllers.empty() && controllers.find("cpu") == std::string::npos) continue;
+    const std::string root = controllers.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controllers;
+    for (std::string path = line.substr(second + 1);; path.erase(path.rfind('/'))) {
+      const int count = quota_at(root + path);
+      if (count > 0) smallest = smallest ? std::min(smallest, count) : count;
+      if (path.find('/') == std::string::npos) break;
+    }
+  }
+  return smallest;
+}
+
+int initial_count() {
+  int count = affinity_count();
+  if (const int quota = cgroup_count(); quota > 0) count = std::min(count, quota);
+  if (const char* text = std::getenv("OMP_NUM_THREADS"); text && std::atoi(text) > 0) count = std::min(count, std::atoi(text));
+  return count;
+}
+
+std::atomic<int>& count_setting() {
+  static std::atomic<int> count{initial_count()};
+  return count;
+}
+
+std::atomic<bool> had_region{false};
+std::atomic<bool> forked{false};
+
+}  // namespace
+
+int max_threads() { return count_setting().load(); }
+void set_max_threads(int count) { count_setting().store(count); }
+
+bool single_threaded_after_fork() { return forked.load(std::memory_order_relaxed); }
+
+void note_parallel_region() {
+  if (had_region.exchange(true)) return;
+#if defined(__linux__)
+  pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
+#endif
+}
+
+int threads_for(double multiply_adds) {
+  constexpr double kWorthOneThread = 250e3;  // about 4 us of work, twice the cost of the two barriers
+  const double worth = multiply_adds / kWorthOneThread;
+  return worth < 2 ? 1 : static_cast<int>(std::min(worth, static_cast<double>(max_threads())));
+}
+
+void Barrier::wait(int size) {
+  const unsigned generation = generation_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(generation + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
+    if (spins < 10000) {
+#if defined(__x86_64__)
+      _mm_pause();
+#endif
+    } else {
+#if defined(__linux__)
+      sched_yield();
+#else
+      std::this_thread::yield();
+#endif
+    }
+  }
+}
+
+#if defined(__x86_64__)
+FlushSubnormals::FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040u); }
+FlushSubnormals::~FlushSubnormals() { _mm_setcsr(static_cast<unsigned>(saved_)); }
+#elif defined(__aarch64__)
+FlushSubnormals::FlushSubnormals() {
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+  __asm__ volatile("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
+}
+FlushSubnormals::~FlushSubnormals() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
+#else
+FlushSubnormals::FlushSubnormals() : saved_(0) {}
+FlushSubnormals::~FlushSubnormals() {}
+#endif
+
+}  // namespace nncore

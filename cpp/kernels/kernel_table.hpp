@@ -1,0 +1,139 @@
+// The kernels of one instruction set, as a table of plain function pointers; the only thing the rest of the core sees of them.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace nncore {
+
+// Matrices that the kernels like are cut into panels one cache line wide: panel p holds columns [p*w, (p+1)*w) with
+// w = kPanel<T>. A weight [K, N] is stored as ceil(N / w) panels of K contiguous rows of w elements, zeros beyond column N.
+// A row-major matrix is its own sequence of panels, with the leading dimension as row stride and w as panel stride.
+template <class T>
+constexpr size_t kPanel = 64 / sizeof(T);
+
+// C[m, panels] (+)= A[m, k] B[k, panels] (+ bias). Every element of C is one chain of multiply-adds in ascending k, so the
+// bits do not depend on blocking, on the other rows or on threads.
+template <class T>
+struct Gemm {
+  size_t m, panels, k;
+  const T* a;
+  ptrdiff_t a_row, a_k;  // strides of A
+  const T* b;
+  ptrdiff_t b_k, b_panel;  // strides of B: next row of a panel, next panel
+  T* c;
+  ptrdiff_t c_row, c_panel;
+  const T* bias;    // panels * kPanel<T> elements added at the end, or null
+  bool accumulate;  // the chain starts at C instead of at zero
+};
+
+// An elementwise activation. `attrs` are the attributes of its row in the op table, in that order.
+template <class T>
+struct Activation {
+  const char* name;
+  bool backward_reads_x, backward_reads_y;
+  void (*forward)(T* y, const T* x, size_t n, const double* attrs);
+  void (*backward)(T* dx, const T* x, const T* y, const T* dy, size_t n, const double* attrs);
+};
+
+// An op on whole rows of n elements, leading dimension ld for every array.
+template <class T>
+struct RowOp {
+  const char* name;
+  void (*forward)(T* y, const T* x, size_t rows, size_t n, size_t ld);
+  void (*backward)(T* dx, const T* y, const T* dy, size_t rows, size_t n, size_t ld);
+};
+
+// A loss of rows of predictions. row_loss[r] is the sum over the row's n columns; values and dpred may be null;
+// dpred = scale * d(sum of row losses)/d(pred), with zeros in the padding columns up to the next whole panel when `pad`.
+template <class T>
+struct LossArgs {
+  size_t rows, n;
+  const T* pred;
+  size_t ld_pred;
+  const T* target;  // values [rows, ld_target], or null
+  size_t ld_target;
+  const int32_t* index;  // class of each row, or null
+  double* row_loss;
+  T* values;  // elementwise losses [rows, n], contiguous, or null
+  T* dpred;
+  size_t ld_dpred;
+  T scale;
+};
+
+template <class T>
+struct Loss {
+  const char* name;
+  bool elementwise;  // mean over elements instead of over rows; gives `values`
+  void (*run)(const LossArgs<T>& args);
+};
+
+constexpr int kMaxCoefficients = 10;
+constexpr int kMaxStates = 2;
+
+// An optimizer's update rule. prepare turns hyper-parameters (the row's order) and t = 1, 2, ... into the coefficients.
+template <class T>
+struct Rule {
+  const char* name;
+  int states;
+  void (*prepare)(double* coefficients, const double* hyper, double t);
+  void (*update)(T* p, const T* g, T* const* states, size_t n, const double* coefficients);
+};
+
+enum class Source : int { kF32, kF64, kU8, kI8, kU16, kI16, kU32, kI32, kU64, kI64, kCount };
+
+constexpr int kMaxActivations = 32;
+constexpr int kMaxRowOps = 8;
+constexpr int kMaxLosses = 24;
+constexpr int kMaxRules = 24;
+
+template <class T>
+struct Kernels {
+  void (*gemm)(const Gemm<T>& args);
+  // Panels from a matrix [k, n] with any strides; zeros beyond column n.
+  void (*pack)(T* panels, const T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col);
+  // transposed panels [n, k] of rows [k0, k1) x panels [p0, p1) of panels [k, n]; k0 and, but at the end, k1 whole panels.
+  void (*transpose)(T* transposed, const T* panels, size_t k, size_t n, size_t k0, size_t k1, size_t p0, size_t p1);
+  // sums[j] (+)= sum over rows of x[r, j], in ascending r, j < n.
+  void (*column_sums)(T* sums, const T* x, size_t rows, size_t n, size_t ld, bool accumulate);
+  void (*add)(T* y, const T* a, const T* b, size_t n);
+  void (*zero_padding)(T* x, size_t rows, size_t n, size_t ld);
+  // mask[j] = 0 or scale for row `row`, from Philox 4x32-10 with counter (j / 4, row, step, node).
+  void (*dropout_mask)(T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node, uint32_t threshold, T scale);
+  void (*apply_mask)(T* y, const T* x, const T* mask, size_t n);  // y = mask != 0 ? x * mask : 0
+  void (*convert[static_cast<int>(Source::kCount)])(T* y, const void* x, size_t n);
+
+  Activation<T> activations[kMaxActivations];
+  int activation_count;
+  RowOp<T> row_ops[kMaxRowOps];
+  int row_op_count;
+  Loss<T> losses[kMaxLosses];
+  int loss_count;
+  Rule<T> rules[kMaxRules];
+  int rule_count;
+};
+
+struct KernelTable {
+  const char* isa;
+  // n blocks of Philox 4x32-10: words [n, 4] from counters [n, 4] and keys [n, 2].
+  void (*philox)(uint32_t* words, const uint32_t* counters, const uint32_t* keys, size_t n);
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+template <class T>
+const Kernels<T>& kernels_of(const KernelTable& table);
+template <>
+inline const Kernels<float>& kernels_of<float>(const KernelTable& table) {
+  return table.f32;
+}
+template <>
+inline const Kernels<double>& kernels_of<double>(const KernelTable& table) {
+  return table.f64;
+}
+
+// One for each instruction set that this build targets; each fills the whole table.
+void fill_baseline(KernelTable& table);
+void fill_avx2(KernelTable& table);
+void fill_avx512(KernelTable& table);
+
+}  // namespace nncore

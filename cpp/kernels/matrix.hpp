@@ -1,0 +1,89 @@
+// Moving matrices between layouts, and the small passes around the matrix product; included after rows.hpp.
+#pragma once
+#include "kernel_table.hpp"
+
+namespace nncore {
+namespace {
+
+template <class V>
+void pack(typename V::T* panels, const typename V::T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col) {
+  using T = typename V::T;
+  constexpr size_t w = kPanel<T>;
+  for (size_t first = 0; first < n; first += w) {
+    const size_t width = n - first < w ? n - first : w;
+    const T* source = b + static_cast<ptrdiff_t>(first) * col;
+    for (size_t i = 0; i < k; ++i, panels += w) {
+      const T* s = source + static_cast<ptrdiff_t>(i) * row;
+      if (col == 1 && width == w) {
+        for (size_t j = 0; j < w; j += V::kLanes) V::load(s + j).store(panels + j);
+        continue;
+      }
+      for (size_t j = 0; j < width; ++j) panels[j] = s[static_cast<ptrdiff_t>(j) * col];
+      for (size_t j = width; j < w; ++j) panels[j] = 0;
+    }
+  }
+}
+
+template <class V>
+void transpose(typename V::T* transposed, const typename V::T* panels, size_t k, size_t n, size_t k0, size_t k1, size_t p0,
+               size_t p1) {
+  using T = typename V::T;
+  constexpr size_t w = kPanel<T>;
+  for (size_t p = p0; p < p1; ++p) {
+    const size_t width = n - p * w < w ? n - p * w : w;
+    for (size_t i = k0; i < k1; i += w) {
+      const size_t height = k1 - i < w ? k1 - i : w;
+      const T* source = panels + (p * k + i) * w;
+      T* target = transposed + ((i / w) * n + p * w) * w;
+      for (size_t c = 0; c < width; ++c)
+        for (size_t r = 0; r < height; ++r) target[c * w + r] = source[r * w + c];
+    }
+  }
+}
+
+template <class V>
+void column_sums(typename V::T* sums, const typename V::T* x, size_t rows, size_t n, size_t ld, bool accumulate) {
+  row_map<V>(sums, n, [&](size_t j, size_t lanes) {
+    V sum = accumulate ? load_lanes<V>(sums + j, lanes) : V::set1(0);
+    for (size_t r = 0; r < rows; ++r) sum = sum + load_lanes<V>(x + r * ld + j, lanes);
+    return sum;
+  });
+}
+
+template <class V>
+void add(typename V::T* y, const typename V::T* a, const typename V::T* b, size_t n) {
+  row_map<V>(y, n, [&](size_t j, size_t lanes) { return load_lanes<V>(a + j, lanes) + load_lanes<V>(b + j, lanes); });
+}
+
+template <class V>
+void zero_padding(typename V::T* x, size_t rows, size_t n, size_t ld) {
+  constexpr size_t w = kPanel<typename V::T>;
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t j = n; j < ld && j % w != 0; ++j) x[r * ld + j] = 0;
+}
+
+template <class V, class S>
+void convert(typename V::T* y, const void* x, size_t n) {
+  const S* source = static_cast<const S*>(x);
+  for (size_t j = 0; j < n; ++j) y[j] = static_cast<typename V::T>(source[j]);
+}
+
+template <class V, class... S>
+void fill_converters(Kernels<typename V::T>& k) {
+  void (*const all[])(typename V::T*, const void*, size_t) = {convert<V, S>...};
+  static_assert(sizeof...(S) == static_cast<size_t>(Source::kCount), "one converter for each Source, in its order");
+  for (size_t i = 0; i < sizeof...(S); ++i) k.convert[i] = all[i];
+}
+
+template <class V>
+void fill_matrix(Kernels<typename V::T>& k) {
+  k.pack = pack<V>;
+  k.transpose = transpose<V>;
+  k.column_sums = column_sums<V>;
+  k.add = add<V>;
+  k.zero_padding = zero_padding<V>;
+  fill_converters<V, float, double, uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>(k);
+}
+
+}  // namespace
+}  // namespace nncore

@@ -1,0 +1,150 @@
+// Softmax and log-softmax over rows, and the row reductions that they share with the losses; included after math.hpp.
+#pragma once
+#include "kernel_table.hpp"
+
+namespace nncore {
+namespace {
+
+// The lanes of v added pairwise, always in the same order.
+template <class V>
+inline typename V::T sum_lanes(V v) {
+  typename V::T lane[V::kLanes];
+  v.store(lane);
+  for (int half = V::kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+template <class V>
+inline typename V::T max_lane(V v) {
+  typename V::T lane[V::kLanes];
+  v.store(lane);
+  for (int i = 1; i < V::kLanes; ++i) lane[0] = lane[0] < lane[i] || lane[i] != lane[i] ? lane[i] : lane[0];
+  return lane[0];
+}
+
+template <class V>
+inline typename V::T row_max(const typename V::T* x, size_t n) {
+  using T = typename V::T;
+  const T lowest = -static_cast<T>(__builtin_inf());
+  V m = V::set1(lowest);
+  size_t j = 0;
+  for (; j + V::kLanes <= n; j += V::kLanes) m = max(V::load(x + j), m);
+  if (j < n) m = max(V::load(x + j, n - j, lowest), m);
+  return max_lane(m);
+}
+
+// Sum over j of f(j, lanes) where f takes the first column and how many of its lanes count (the others must be given as 0).
+template <class V, class F>
+inline typename V::T row_sum(size_t n, F f) {
+  V sum = V::set1(0);
+  size_t j = 0;
+  for (; j + V::kLanes <= n; j += V::kLanes) sum = sum + f(j, V::kLanes);
+  if (j < n) sum = sum + f(j, n - j);
+  return sum_lanes(sum);
+}
+
+template <class V>
+inline V load_lanes(const typename V::T* p, size_t lanes, typename V::T fill = 0) {
+  return lanes == V::kLanes ? V::load(p) : V::load(p, lanes, fill);
+}
+
+template <class V>
+inline void store_lanes(V v, typename V::T* p, size_t lanes) {
+  if (lanes == V::kLanes) {
+    v.store(p);
+  } else {
+    v.store(p, lanes);
+  }
+}
+
+// Sum over the row of exp(x - m).
+template <class V>
+inline typename V::T row_sum_exp(const typename V::T* x, typename V::T m, size_t n) {
+  const typename V::T lowest = -static_cast<typename V::T>(__builtin_inf());
+  return row_sum<V>(n, [&](size_t j, size_t lanes) { return exp(load_lanes<V>(x + j, lanes, lowest) - V::set1(m)); });
+}
+
+template <class V>
+inline typename V::T scalar_log(typename V::T x) {
+  typename V::T lane[V::kLanes];
+  log(V::set1(x)).store(lane);
+  return lane[0];
+}
+
+// y[j] = f(j, lanes) over a row.
+template <class V, class F>
+inline void row_map(typename V::T* y, size_t n, F f) {
+  size_t j = 0;
+  for (; j + V::kLanes <= n; j += V::kLanes) f(j, V::kLanes).store(y + j);
+  if (j < n) f(j, n - j).store(y + j, n - j);
+}
+
+template <class V>
+struct Softmax {
+  using T = typename V::T;
+  static constexpr const char* kName = "softmax";
+  static void forward(T* y, const T* x, size_t n) {
+    const T m = row_max<V>(x, n);
+    const T lowest = -static_cast<T>(__builtin_inf());
+    const T s = row_sum<V>(n, [&](size_t j, size_t lanes) {
+      const V e = exp(load_lanes<V>(x + j, lanes, lowest) - V::set1(m));
+      store_lanes(e, y + j, lanes);
+      return e;
+    });
+    row_map<V>(y, n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) / V::set1(s); });
+  }
+  // dx = y (dy - sum(y dy))
+  static void backward(T* dx, const T* y, const T* dy, size_t n) {
+    const T dot = row_sum<V>(
+        n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) * load_lanes<V>(dy + j, lanes); });
+    row_map<V>(dx, n, [&](size_t j, size_t lanes) {
+      return load_lanes<V>(y + j, lanes) * (load_lanes<V>(dy + j, lanes) - V::set1(dot));
+    });
+  }
+};
+
+template <class V>
+struct LogSoftmax {
+  using T = typename V::T;
+  static constexpr const char* kName = "log_softmax";
+  static void forward(T* y, const T* x, size_t n) {
+    const T m = row_max<V>(x, n);
+    const T log_sum = scalar_log<V>(row_sum_exp<V>(x, m, n));
+    row_map<V>(y, n,
+               [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - V::set1(m)) - V::set1(log_sum); });
+  }
+  // dx = dy - exp(y) sum(dy)
+  static void backward(T* dx, const T* y, const T* dy, size_t n) {
+    const T sum = row_sum<V>(n, [&](size_t j, size_t lanes) { return load_lanes<V>(dy + j, lanes); });
+    row_map<V>(dx, n, [&](size_t j, size_t lanes) {
+      return fnma(exp(load_lanes<V>(y + j, lanes)), V::set1(sum), load_lanes<V>(dy + j, lanes));
+    });
+  }
+};
+
+template <class V, template <class> class F>
+void row_op_forward(typename V::T* y, const typename V::T* x, size_t rows, size_t n, size_t ld) {
+  for (size_t r = 0; r < rows; ++r) F<V>::forward(y + r * ld, x + r * ld, n);
+}
+
+template <class V, template <class> class F>
+void row_op_backward(typename V::T* dx, const typename V::T* y, const typename V::T* dy, size_t rows, size_t n, size_t ld) {
+  for (size_t r = 0; r < rows; ++r) F<V>::backward(dx + r * ld, y + r * ld, dy + r * ld, n);
+}
+
+template <class V, template <class> class... F>
+void fill_row_ops_with(Kernels<typename V::T>& k) {
+  const RowOp<typename V::T> rows[] = {{F<V>::kName, row_op_forward<V, F>, row_op_backward<V, F>}...};
+  static_assert(sizeof...(F) <= kMaxRowOps, "raise kMaxRowOps");
+  for (const auto& row : rows) k.row_ops[k.row_op_count++] = row;
+}
+
+template <class V>
+void fill_row_ops(Kernels<typename V::T>& k) {
+  k.row_op_count = 0;
+  fill_row_ops_with<V, Softmax, LogSoftmax>(k);
+}
+
+}  // namespace
+}  // namespace nncore

@@ -1,0 +1,93 @@
+"""nncore: neural networks on the CPU, one small graph with a native and a NumPy engine behind it.
+
+>>> import nncore as nn
+>>> model = nn.Sequential([nn.Input((4,)), nn.Dense(8, activation="relu"), nn.Dense(3)])
+>>> model.output_shape
+(3,)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from nncore import initializers, layers, losses, metrics, optimizers
+from nncore.history import History
+from nncore.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    Zeros,
+)
+from nncore.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
+from nncore.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from nncore.model import Model
+from nncore.optimizers import SGD, Adam, AdamW, RMSprop
+from nncore.sequential import Sequential
+from nncore.threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from nncore import data, datasets, ops, reference
+    from nncore.io import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "BCEWithLogitsLoss",
+    "Constant",
+    "CrossEntropyLoss",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "Input",
+    "MSELoss",
+    "Model",
+    "RMSprop",
+    "RandomNormal",
+    "RandomUniform",
+    "Rescaling",
+    "Sequential",
+    "TruncatedNormal",
+    "Zeros",
+    "data",
+    "datasets",
+    "get_num_threads",
+    "initializers",
+    "layers",
+    "load",
+    "losses",
+    "metrics",
+    "ops",
+    "optimizers",
+    "reference",
+    "set_num_threads",
+]
+
+# What costs time to import and is not always needed: submodules, and names in submodules.
+_LAZY = {"data": None, "datasets": None, "ops": None, "reference": None, "load": "nncore.io"}
+
+
+def __getattr__(name: str) -> object:
+    """Import one of `_LAZY` when somebody asks for it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'nncore' has no attribute {name!r}")
+    home = _LAZY[name]
+    return importlib.import_module(f"nncore.{name}") if home is None else getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

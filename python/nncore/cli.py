@@ -1,0 +1,196 @@
+"""The command ``nncore``: ``demo`` trains a network on embedded data, ``info`` tells what the package found here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+import nncore as nn
+
+__all__ = ["main"]
+
+_CURVE_ROWS = 10
+_BAR_WIDTH = 40
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after the command's name; without them, the process's own.
+
+    Returns:
+        The exit status: 0 done, 1 failed (one line on standard error says why), 130 interrupted. Arguments that cannot be
+        right leave through ``SystemExit(2)``.
+
+    >>> main(["info"])  # doctest: +SKIP
+    nncore        0.1.0
+    ...
+    """
+    args = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], None] = args.run
+    try:
+        run(args)
+    except (OSError, ImportError) as error:
+        print(f"nncore {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"nncore {args.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports a mistake on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nncore", description="Neural networks on the CPU.")
+    parser.add_argument("--version", action="version", version=f"nncore {nn.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="train a network on handwritten digits that come with the package")
+    demo.add_argument("--epochs", type=_bounded(1, 100_000), default=40, help="passes over the data (default: 40)")
+    demo.add_argument("--seed", type=_bounded(0, 2**64 - 1), default=0, help="of split, weights and order (default: 0)")
+    demo.add_argument("--engine", choices=("native", "reference"), default="native", help="default: native")
+    demo.add_argument("--out", type=_output, default="nncore-demo.safetensors", help="the model's file (default: %(default)s)")
+    demo.add_argument("--plot", type=_plot_output, metavar="PNG", help="draw the learning curve into this file")
+    demo.set_defaults(run=_demo)
+
+    info = commands.add_parser("info", help="print version, CPU, instruction set and threads")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _bounded(low: int, high: int) -> Callable[[str], int]:
+    """A reader of integers in [low, high]."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, got {text!r}")
+        return value
+
+    return read
+
+
+def _output(text: str) -> Path:
+    """A file to write; told now if it cannot be, not after the training."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in an existing folder, got {text!r}")
+    return path
+
+
+def _plot_output(text: str) -> Path:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError('matplotlib is not installed; get it with: pip install "nncore[plot]"')
+    return _output(text)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    """Train on four fifths of the digits, test on the rest."""
+    x, y = nn.datasets.load_digits()
+    x_train, x_test, y_train, y_test = nn.data.train_test_split(x, y, test_size=0.2, seed=args.seed)
+    model = nn.Sequential(
+        [
+            nn.Input((64,)),
+            nn.Rescaling(1 / 16),
+            nn.Dropout(0.1),
+            nn.Dense(256, activation="relu"),
+            nn.Dropout(0.4),
+            nn.Dense(128, activation="relu"),
+            nn.Dropout(0.4),
+            nn.Dense(10),
+        ]
+    )
+    model.compile(nn.Adam(1e-3), "cross_entropy", metrics=["accuracy"], engine=args.engine, seed=args.seed)
+    print(f"digits: {len(x_train)} images to train on, {len(x_test)} to test; 64-256-128-10, relu, dropout, Adam")
+    begin = time.perf_counter()
+    history = model.fit(
+        x_train, y_train, batch_size=32, epochs=args.epochs, validation_data=(x_test, y_test), verbose=1
+    ).history
+    seconds = time.perf_counter() - begin
+    model.save(args.out)
+    accuracy = model.evaluate(x_test, y_test, verbose=0)["accuracy"]
+
+    print(f"\n{_curve(history)}\n")
+    print(f"trained {args.epochs} epochs in {seconds:.1f} s with the {args.engine} engine")
+    print(f"test accuracy: {100 * accuracy:.2f} % ({round(accuracy * len(x_test))} of {len(x_test)})")
+    print(f"model saved to {args.out}")
+    if args.plot is not None:
+        _plot(history, args.plot)
+        print(f"plot saved to {args.plot}")
+
+
+def _curve(history: Mapping[str, Sequence[float]]) -> str:
+    """The learning curve as a table, its epochs ever wider apart, with a bar for the test accuracy."""
+    lines = ["epoch  train loss  train accuracy  test accuracy"]
+    epochs = len(history["loss"])
+    for epoch in np.unique(np.geomspace(1, epochs, min(epochs, _CURVE_ROWS)).round().astype(int)):
+        loss, train, test = (history[name][epoch - 1] for name in ("loss", "accuracy", "val_accuracy"))
+        bar = "#" * round(_BAR_WIDTH * test)
+        lines.append(f"{epoch:5d}  {loss:10.4f}  {100 * train:12.2f} %  {100 * test:11.2f} %  {bar}")
+    return "\n".join(lines)
+
+
+def _plot(history: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Draw loss and error of training and test side by side into a PNG file."""
+    from matplotlib.figure import Figure  # here: an optional package
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    for part, prefix in (("training, with dropout", ""), ("test", "val_")):
+        left.plot(epochs, history[f"{prefix}loss"], label=part)
+        right.plot(epochs, 100 * (1 - np.asarray(history[f"{prefix}accuracy"])), label=part)
+    for axes, label in ((left, "cross-entropy"), (right, "error in %")):
+        axes.set(xlabel="epoch", ylabel=label, yscale="log" if axes is left else "linear")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    right.set_ylim(bottom=0)
+    figure.suptitle("nncore demo: handwritten digits")
+    figure.savefig(path, format="png", dpi=120)
+
+
+def _info(args: argparse.Namespace) -> None:
+    """What a report of a problem should contain."""
+    from nncore import _core  # here: importing nncore must not load the compiled module
+
+    rows = {
+        "nncore": nn.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cpu features": " ".join(_core.cpu_features()),
+        "compiled isas": " ".join(_core.compiled_isas()),
+        "usable isas": " ".join(_core.supported_isas()),
+        "chosen isa": _core.isa(),
+        "threads": str(nn.get_num_threads()),
+    }
+    for name, value in rows.items():
+        print(f"{name:<14} {value}".rstrip())
+
+
+def _cpu_name() -> str:
+    """The processor's name as the system knows it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

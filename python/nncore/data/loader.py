@@ -1,0 +1,137 @@
+"""Batches from arrays in memory, in storage order or shuffled anew each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["DataLoader"]
+
+Array = npt.NDArray[Any]
+
+
+class DataLoader:
+    """Batches of arrays along their first axis.
+
+    Each iteration over it is one epoch. With `shuffle`, epoch e takes the n samples in the order
+    ``Generator(Philox(key=[seed, 2**63 + e])).permutation(n)``, so a seed and an epoch's number reproduce it.
+    The arrays are neither copied nor converted; without `shuffle` the batches are views of them.
+
+    Args:
+        x: an array [n, ...], or a tuple of them for a model with several inputs.
+        y: the targets, as `x`; without them a batch is just `x`'s.
+        batch_size: samples in a batch; the last of an epoch may have fewer.
+        shuffle: whether to take the samples in a new order each epoch.
+        drop_last: whether to leave out a last batch that is not full.
+        seed: key of the orders, 0 .. 2**64 - 1.
+
+    Attributes:
+        x, y, batch_size, shuffle, drop_last, seed: as given; arrays as NumPy arrays.
+        epoch: number of the next epoch, from 0; set it with `set_epoch`.
+
+    Raises:
+        TypeError: `batch_size` or `seed` is not an integer.
+        ValueError: arrays without a first axis or of different lengths, `batch_size` < 1, `seed` out of range.
+
+    >>> loader = DataLoader([[0], [1], [2]], [0, 1, 2], batch_size=2)
+    >>> [(x.shape, y.tolist()) for x, y in loader]
+    [((2, 1), [0, 1]), ((1, 1), [2])]
+    >>> len(loader), loader.epoch
+    (2, 1)
+    """
+
+    x: Array | tuple[Array, ...]
+    y: Array | tuple[Array, ...] | None
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+    seed: int
+    epoch: int
+
+    def __init__(
+        self,
+        x: npt.ArrayLike | tuple[npt.ArrayLike, ...],
+        y: npt.ArrayLike | tuple[npt.ArrayLike, ...] | None = None,
+        *,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.x = _arrays("x", x)
+        self.y = None if y is None else _arrays("y", y)
+        self._samples = _common_length(self.x, self.y)
+        self.batch_size = _integer("batch_size", batch_size, 1, 2**63)
+        self.shuffle = bool(shuffle)
+        self.drop_last = bool(drop_last)
+        self.seed = _integer("seed", seed, 0, 2**64)
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._samples // self.batch_size if self.drop_last else -(-self._samples // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be epoch number `epoch` (0 .. 2**63 - 1), as when training is resumed."""
+        self.epoch = _integer("epoch", epoch, 0, 2**63)
+
+    def next_order(self) -> npt.NDArray[np.int64]:
+        """Begin an epoch: the samples it takes, in order, as int64 [samples]; batch k is its k-th slice of `batch_size`."""
+        samples = len(self) * self.batch_size if self.drop_last else self._samples
+        if self.shuffle:
+            key = np.array([self.seed, 2**63 + self.epoch], np.uint64)
+            order = np.random.Generator(np.random.Philox(key=key)).permutation(self._samples)[:samples]
+        else:
+            order = np.arange(samples)
+        self.epoch += 1
+        return order.astype(np.int64, copy=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Begin an epoch: its batches, ``(x, y)`` or, without targets, ``x``; tuples of arrays come as tuples."""
+        return self._batches(self.next_order())
+
+    def _batches(self, order: npt.NDArray[np.int64]) -> Iterator[Any]:
+        for start in range(0, len(order), self.batch_size):
+            stop = min(start + self.batch_size, len(order))
+            rows = order[start:stop] if self.shuffle else slice(start, stop)
+            x = _take(self.x, rows)
+            yield x if self.y is None else (x, _take(self.y, rows))
+
+
+def _take(arrays: Array | tuple[Array, ...], rows: npt.NDArray[np.int64] | slice) -> Array | tuple[Array, ...]:
+    return tuple(array[rows] for array in arrays) if isinstance(arrays, tuple) else arrays[rows]
+
+
+def _arrays(name: str, value: npt.ArrayLike | tuple[npt.ArrayLike, ...]) -> Array | tuple[Array, ...]:
+    """`value` as an array, or as a tuple of arrays where it is a tuple; each has a first axis."""
+    arrays = tuple(np.asarray(item) for item in value) if isinstance(value, tuple) else (np.asarray(value),)
+    if not arrays:
+        raise ValueError(f"{name}: expected at least one array, got an empty tuple")
+    if any(array.ndim == 0 for array in arrays):
+        raise ValueError(f"{name}: expected arrays with samples along axis 0, got a scalar")
+    return arrays if isinstance(value, tuple) else arrays[0]
+
+
+def _common_length(x: Array | tuple[Array, ...], y: Array | tuple[Array, ...] | None) -> int:
+    """The number of samples, the same in every array."""
+    groups = {"x": x} if y is None else {"x": x, "y": y}
+    lengths = {
+        f"{name}[{i}]" if isinstance(group, tuple) else name: len(array)
+        for name, group in groups.items()
+        for i, array in enumerate(group if isinstance(group, tuple) else (group,))
+    }
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"expected arrays of one length, got {', '.join(f'{k}: {n}' for k, n in lengths.items())}")
+    return next(iter(lengths.values()))
+
+
+def _integer(name: str, value: int, low: int, end: int) -> int:
+    """`value` as an int in [low, end)."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not low <= value < end:
+        raise ValueError(f"{name}: expected an integer in [{low}, {end - 1}], got {value}")
+    return int(value)

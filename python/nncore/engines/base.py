@@ -1,0 +1,145 @@
+"""What an engine does: run one Graph forward, backward and through whole epochs.
+
+Two engines stand behind this interface, `nncore.engines.native` (C++) and `nncore.engines.reference` (NumPy). A model built
+once gives the same numbers through both, up to rounding.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nncore.graph import Graph
+from nncore.optable import AttrValue
+
+__all__ = ["Array", "Engine", "LossSpec", "RuleSpec", "RunResult"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """A row of `nncore.optable.LOSSES` and its attributes."""
+
+    name: str
+    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """A row of `nncore.optable.RULES` and its hyper-parameters."""
+
+    name: str
+    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What `Engine.run` did.
+
+    Attributes:
+        position: the first sample it did not reach; equal to the number of samples when the pass is complete.
+        samples: how many samples it processed.
+        steps: how many batches it processed.
+        loss: sum over those samples of the loss, each batch's mean loss counted once per sample.
+        metrics: sums over those samples, one for each metric.
+    """
+
+    position: int
+    samples: int
+    steps: int
+    loss: float
+    metrics: tuple[float, ...]
+
+
+class Engine(ABC):
+    """Runs one graph in one floating-point type.
+
+    Parameters start as zeros; the model sets them. All arrays that go in or out are row-major NumPy arrays with the batch
+    along axis 0; those that come out belong to the caller.
+
+    Attributes:
+        graph: the network.
+        dtype: ``float32`` or ``float64``; parameters, activations and gradients have it.
+        seed: key of the random numbers drawn by dropout and other stochastic ops (0 .. 2**64 - 1).
+        draws: how many training passes have drawn random numbers so far; each pass uses its own number as the Philox
+            counter's step and then adds one, so setting it back repeats the same masks.
+        iterations: how many optimizer updates have been made (Adam's t is this plus one).
+    """
+
+    graph: Graph
+    dtype: np.dtype[Any]
+    seed: int
+    draws: int
+    iterations: int
+
+    @abstractmethod
+    def get_parameter(self, index: int) -> Array:
+        """A copy of parameter `index`, in its shape."""
+
+    @abstractmethod
+    def set_parameter(self, index: int, value: Array) -> None:
+        """Overwrite parameter `index`; `value` has its shape and is converted to `dtype`."""
+
+    @abstractmethod
+    def get_gradient(self, index: int) -> Array:
+        """A copy of the gradient that the last `backward` left for parameter `index`."""
+
+    @abstractmethod
+    def get_state(self, rule: str, state: str, index: int) -> Array:
+        """A copy of the optimizer state `state` of parameter `index`; zeros before the first update by `rule`."""
+
+    @abstractmethod
+    def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
+        """Overwrite an optimizer state."""
+
+    @abstractmethod
+    def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
+        """Outputs for a batch. With `training`, dropout is active and what `backward` needs is kept."""
+
+    @abstractmethod
+    def backward(self, gradients: Sequence[Array]) -> list[Array]:
+        """Gradients of the inputs, from gradients of the outputs of the last training `forward`.
+
+        Overwrites every parameter's gradient.
+
+        Raises:
+            RuntimeError: there was no training forward since the last backward.
+        """
+
+    @abstractmethod
+    def update(self, rule: RuleSpec) -> None:
+        """One optimizer update of all trainable parameters from the gradients that `backward` left."""
+
+    @abstractmethod
+    def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
+        """Outputs in inference mode for any number of samples; equal bits for any `batch_size`."""
+
+    @abstractmethod
+    def run(
+        self,
+        inputs: Sequence[Array],
+        target: Array,
+        *,
+        order: npt.NDArray[np.int64] | None,
+        start: int,
+        batch_size: int,
+        loss: LossSpec,
+        metrics: Sequence[str],
+        rule: RuleSpec | None,
+        deadline: float,
+    ) -> RunResult:
+        """Train (`rule` given) or evaluate (`rule` None) over batches of in-memory data, from sample `start` on.
+
+        Batch k holds the samples ``order[k * batch_size : (k + 1) * batch_size]`` (without `order`, in storage order); the
+        last may be smaller. Input arrays of any real dtype are converted batch by batch, never as a whole. Stops after the
+        last batch, or after the first whole step that ends `deadline` seconds after the call began.
+
+        Raises:
+            FloatingPointError: the loss of a batch is NaN or infinite; the update of that batch has not been made.
+        """

@@ -1,0 +1,177 @@
+"""The native engine: the compiled core behind the `Engine` interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nncore import _core
+from nncore.engines import checks
+from nncore.engines.base import Array, Engine, LossSpec, RuleSpec, RunResult
+from nncore.graph import Graph
+from nncore.optable import LOSSES, OPS, RULES
+
+__all__ = ["NativeEngine"]
+
+
+class NativeEngine(Engine):
+    """Runs a graph in C++ with the kernels that were chosen at import, on up to `nncore.get_num_threads` threads."""
+
+    def __init__(self, graph: Graph, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
+        """An engine for `graph` with all parameters zero."""
+        self.graph = graph
+        self.dtype = np.dtype(dtype)
+        self._core = _core.Engine(
+            nodes=[
+                (
+                    node.op,
+                    list(node.inputs),
+                    OPS[node.op].encode(node.attrs) if node.op in OPS else [],
+                    list(node.parameters),
+                    list(node.shape),
+                )
+                for node in graph.nodes
+            ],
+            parameters=[(list(p.shape), p.trainable) for p in graph.parameters],
+            inputs=list(graph.inputs),
+            outputs=list(graph.outputs),
+            dtype=self.dtype.name,
+            seed=seed,
+        )
+
+    @property
+    def seed(self) -> int:  # type: ignore[override]
+        """Key of the random numbers."""
+        return self._core.seed
+
+    @property
+    def draws(self) -> int:  # type: ignore[override]
+        """How many training passes have drawn random numbers."""
+        return self._core.draws
+
+    @draws.setter
+    def draws(self, value: int) -> None:
+        self._core.draws = value
+
+    @property
+    def iterations(self) -> int:  # type: ignore[override]
+        """How many optimizer updates have been made."""
+        return self._core.iterations
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        self._core.iterations = value
+
+    def get_parameter(self, index: int) -> Array:
+        """See `Engine.get_parameter`."""
+        return self._core.get_parameter(index)
+
+    def set_parameter(self, index: int, value: Array) -> None:
+        """See `Engine.set_parameter`."""
+        name = f"parameter {self.graph.parameters[index].name!r}"
+        self._core.set_parameter(index, self._shaped(name, index, value))
+
+    def get_gradient(self, index: int) -> Array:
+        """See `Engine.get_gradient`."""
+        return self._core.get_gradient(index)
+
+    def get_state(self, rule: str, state: str, index: int) -> Array:
+        """See `Engine.get_state`."""
+        return self._core.get_state(rule, _state_index(rule, state), index)
+
+    def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
+        """See `Engine.set_state`."""
+        name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
+        self._core.set_state(rule, _state_index(rule, state), index, self._shaped(name, index, value))
+
+    def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
+        """See `Engine.forward`."""
+        return self._core.forward(self._inputs(inputs), training)
+
+    def backward(self, gradients: Sequence[Array]) -> list[Array]:
+        """See `Engine.backward`."""
+        arrays, rows = checks.check_batch("gradients", gradients, self.graph.output_shapes)
+        pending = self._core.pending_rows
+        if pending and rows != pending:
+            raise ValueError(f"gradients: expected {pending} rows as in the forward, got {rows}")
+        return self._core.backward([np.ascontiguousarray(array, self.dtype) for array in arrays])
+
+    def update(self, rule: RuleSpec) -> None:
+        """See `Engine.update`."""
+        self._core.update(*_encoded(rule))
+
+    def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
+        """See `Engine.predict`."""
+        checks.check_batch_size(batch_size)
+        return self._core.predict(self._inputs(inputs), batch_size)
+
+    def run(
+        self,
+        inputs: Sequence[Array],
+        target: Array,
+        *,
+        order: npt.NDArray[np.int64] | None,
+        start: int,
+        batch_size: int,
+        loss: LossSpec,
+        metrics: Sequence[str],
+        rule: RuleSpec | None,
+        deadline: float,
+    ) -> RunResult:
+        """See `Engine.run`."""
+        arrays = self._inputs(inputs)
+        target = checks.check_target(self.graph, loss, target, len(arrays[0]))
+        checks.check_order(order, len(arrays[0]), start)
+        checks.check_batch_size(batch_size)
+        position, samples, steps, total, sums = self._core.run(
+            inputs=arrays,
+            target=as_source(target),
+            indices=target.ndim == 1 and "indices" in LOSSES[loss.name].targets,
+            order=None if order is None else np.ascontiguousarray(order),
+            start=start,
+            batch_size=batch_size,
+            loss=loss.name,
+            mean=LOSSES[loss.name].fill(loss.attrs)["reduction"] == "mean",
+            metrics=list(metrics),
+            rule=None if rule is None else _encoded(rule),
+            deadline=deadline,
+        )
+        return RunResult(position, samples, steps, total, tuple(sums))
+
+    def _inputs(self, inputs: Sequence[Array]) -> list[Array]:
+        arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        return [as_source(array) for array in arrays]
+
+    def _shaped(self, name: str, index: int, value: Array) -> Array:
+        """`value` in this engine's dtype, or an error unless it fits parameter `index`."""
+        (array,), _ = checks.check_batch(name, [np.asarray(value)[None]], [self.graph.parameters[index].shape])
+        return np.ascontiguousarray(array[0], self.dtype)
+
+
+def as_source(array: Array) -> Array:
+    """`array` as the core reads samples: row-major, in native byte order, of a dtype that it converts itself.
+
+    An array that is all that already is passed on as it is; bool is read as uint8.
+    """
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def _encoded(rule: RuleSpec) -> tuple[str, list[float]]:
+    """The rule as the core takes it: its name and its hyper-parameters in the row's order."""
+    if rule.name not in RULES:
+        raise ValueError(f"rule: expected one of {', '.join(map(repr, RULES))}, got {rule.name!r}")
+    row = RULES[rule.name]
+    return rule.name, row.encode(row.fill(rule.attrs))
+
+
+def _state_index(rule: str, state: str) -> int:
+    if rule not in RULES or state not in RULES[rule].states:
+        known = [f"{row.name}/{name}" for row in RULES.values() for name in row.states]
+        raise ValueError(f"optimizer state: expected one of {', '.join(known)}, got {rule}/{state}")
+    return RULES[rule].states.index(state)

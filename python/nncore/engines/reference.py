@@ -1,0 +1,336 @@
+"""The reference engine: interprets a Graph in plain NumPy, one op after the other, slowly and obviously.
+
+Backpropagation is the method `ReferenceEngine.backward`: walk the nodes from last to first, hand each one the gradient of
+its result, and add what its op's backward gives to the gradients of its inputs and parameters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nncore import reference as ref
+from nncore.engines import checks
+from nncore.engines.base import Array, Engine, LossSpec, RuleSpec, RunResult
+from nncore.graph import Graph
+from nncore.optable import LOSSES as LOSS_ROWS
+from nncore.optable import RULES as RULE_ROWS
+from nncore.optable import AttrValue, Rule
+from nncore.reference.activations import ACTIVATIONS
+from nncore.reference.metrics import METRICS
+
+__all__ = ["LOSSES", "METRICS", "OPERATIONS", "RULES", "Call", "Operation", "ReferenceEngine"]
+
+Arrays = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One application of an op to a batch: all that its forward reads, kept for its backward.
+
+    Attributes:
+        inputs: ``[rows, *shape]`` each.
+        parameters: in the order of the op's slots.
+        attrs: the node's attributes.
+        draw: ``seed``, ``node`` and ``step`` of the random numbers, or None in inference.
+    """
+
+    inputs: Arrays
+    parameters: Arrays
+    attrs: Mapping[str, AttrValue]
+    draw: Mapping[str, int] | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How the engine runs one op.
+
+    Attributes:
+        forward: from the call to the result y.
+        backward: from the call, y and dy to the gradients of the inputs and of the parameters.
+    """
+
+    forward: Callable[[Call], Array]
+    backward: Callable[[Call, Array, Array], tuple[Arrays, Arrays]]
+
+
+def _unary(forward: Callable[..., Array], backward: Callable[..., Array]) -> Operation:
+    """An op of one input whose attributes are its function's keyword arguments."""
+    return Operation(
+        forward=lambda call: forward(call.inputs[0], **call.attrs),
+        backward=lambda call, y, dy: ((backward(call.inputs[0], y, dy, **call.attrs),), ()),
+    )
+
+
+def _dropout(call: Call) -> Array:
+    return call.inputs[0] if call.draw is None else ref.dropout(call.inputs[0], **_numbers(call))
+
+
+def _dropout_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    return (ref.dropout_backward(call.inputs[0], y, dy, **_numbers(call)),), ()
+
+
+def _numbers(call: Call) -> dict[str, Any]:
+    return {**call.attrs, **(call.draw or {})}
+
+
+def _dense(call: Call) -> Array:
+    w, *b = call.parameters
+    return ref.dense(call.inputs[0], w, b[0] if b else None)
+
+
+def _dense_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    w, *b = call.parameters
+    dx, dw, db = ref.dense_backward(call.inputs[0], w, b[0] if b else None, y, dy)
+    return (dx,), (dw,) if db is None else (dw, db)
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    **{name: _unary(forward, backward) for name, (forward, backward) in ACTIVATIONS.items()},
+    "rescaling": _unary(ref.rescaling, ref.rescaling_backward),
+    "dropout": Operation(_dropout, _dropout_backward),
+    "flatten": Operation(
+        forward=lambda call: ref.flatten(call.inputs[0]),
+        backward=lambda call, y, dy: ((ref.flatten_backward(dy, call.inputs[0].shape),), ()),
+    ),
+    "add": Operation(
+        forward=lambda call: ref.add(*call.inputs),
+        backward=lambda call, y, dy: (ref.add_backward(dy, len(call.inputs)), ()),
+    ),
+    "dense": Operation(_dense, _dense_backward),
+}
+"""How to run each row of `nncore.optable.OPS`."""
+
+LOSSES: Mapping[str, tuple[Callable[..., float | Array], Callable[..., Array]]] = {
+    "mse": (ref.mse, ref.mse_backward),
+    "cross_entropy": (ref.cross_entropy, ref.cross_entropy_backward),
+    "bce_with_logits": (ref.bce_with_logits, ref.bce_with_logits_backward),
+}
+"""Value and gradient of each row of `nncore.optable.LOSSES`."""
+
+Update = Callable[[Array, Array, Sequence[Array], int, Mapping[str, AttrValue]], None]
+
+
+def _plain(step: Callable[..., None]) -> Update:
+    """A rule that needs not know how many updates came before."""
+    return lambda p, g, states, iteration, attrs: step(p, g, *states, **attrs)
+
+
+def _counted(step: Callable[..., None]) -> Update:
+    """A rule that needs the number of the update."""
+    return lambda p, g, states, iteration, attrs: step(p, g, *states, iteration=iteration, **attrs)
+
+
+RULES: Mapping[str, Update] = {
+    "sgd": _plain(ref.sgd_step),
+    "momentum": _plain(ref.momentum_step),
+    "adam": _counted(ref.adam_step),
+    "adamw": _counted(ref.adamw_step),
+    "rmsprop": _plain(ref.rmsprop_step),
+}
+"""The update of each row of `nncore.optable.RULES`."""
+
+
+class ReferenceEngine(Engine):
+    """See `nncore.engines.base.Engine`."""
+
+    def __init__(self, graph: Graph, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
+        """An engine for `graph` with all parameters zero."""
+        self.graph = graph
+        self.dtype = np.dtype(dtype)
+        self.seed = seed
+        self.draws = 0
+        self.iterations = 0
+        self._parameters = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
+        self._gradients = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
+        self._states: dict[tuple[str, str, int], Array] = {}
+        self._pass: tuple[list[Array], dict[int, Call]] | None = None
+
+    # Parameters, gradients, states ----------------------------------------------------------------------------------------
+
+    def get_parameter(self, index: int) -> Array:
+        """See `Engine.get_parameter`."""
+        return self._parameters[index].copy()
+
+    def set_parameter(self, index: int, value: Array) -> None:
+        """See `Engine.set_parameter`."""
+        _assign(self._parameters[index], f"parameter {self.graph.parameters[index].name!r}", value)
+
+    def get_gradient(self, index: int) -> Array:
+        """See `Engine.get_gradient`."""
+        return self._gradients[index].copy()
+
+    def get_state(self, rule: str, state: str, index: int) -> Array:
+        """See `Engine.get_state`."""
+        return self._state(rule, state, index).copy()
+
+    def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
+        """See `Engine.set_state`."""
+        name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
+        _assign(self._state(rule, state, index), name, value)
+
+    # Forward, backward, update --------------------------------------------------------------------------------------------
+
+    def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
+        """Every node in order; see `Engine.forward`."""
+        arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        values: dict[int, Array] = {
+            node: np.array(array, self.dtype, order="C") for node, array in zip(self.graph.inputs, arrays, strict=True)
+        }
+        calls: dict[int, Call] = {}
+        for i, node in enumerate(self.graph.nodes):
+            if i in values:
+                continue
+            calls[i] = Call(
+                inputs=tuple(values[j] for j in node.inputs),
+                parameters=tuple(self._parameters[p] for p in node.parameters),
+                attrs=node.attrs,
+                draw={"seed": self.seed, "node": i, "step": self.draws} if training else None,
+            )
+            values[i] = OPERATIONS[node.op].forward(calls[i])
+        if training:
+            self._pass = [values[i] for i in range(len(values))], calls
+            self.draws += 1
+        return [values[i].copy() for i in self.graph.outputs]
+
+    def backward(self, gradients: Sequence[Array]) -> list[Array]:
+        """Every node in reverse order; see `Engine.backward`."""
+        if self._pass is None:
+            raise RuntimeError("backward: expected a forward pass with training=True since the last backward, found none")
+        values, calls = self._pass
+        arrays, rows = checks.check_batch("gradients", gradients, self.graph.output_shapes)
+        if rows != len(values[self.graph.outputs[0]]):
+            raise ValueError(f"gradients: expected {len(values[self.graph.outputs[0]])} rows as in the forward, got {rows}")
+        self._pass = None
+
+        # d[i] is the gradient of node i's value: the sum of what each of its consumers sends back. By the time the walk
+        # reaches a node, all its consumers, which come later in the graph, have been there.
+        d = [np.zeros_like(value) for value in values]
+        d_parameters = [np.zeros_like(parameter) for parameter in self._parameters]
+        for i, gradient in zip(self.graph.outputs, arrays, strict=True):
+            d[i] += gradient.astype(self.dtype)
+        for i, node in reversed(list(enumerate(self.graph.nodes))):
+            if i not in calls:
+                continue
+            d_inputs, d_slots = OPERATIONS[node.op].backward(calls[i], values[i], d[i])
+            for j, gradient in zip(node.inputs, d_inputs, strict=True):
+                d[j] += gradient
+            for p, gradient in zip(node.parameters, d_slots, strict=True):
+                d_parameters[p] += gradient
+        self._gradients = d_parameters
+        return [d[i] for i in self.graph.inputs]
+
+    def update(self, rule: RuleSpec) -> None:
+        """See `Engine.update`."""
+        row, attrs = _rule(rule)
+        for i, spec in enumerate(self.graph.parameters):
+            if spec.trainable:
+                states = [self._state(rule.name, state, i) for state in row.states]
+                RULES[rule.name](self._parameters[i], self._gradients[i], states, self.iterations + 1, attrs)
+        self.iterations += 1
+
+    # Whole passes over data -----------------------------------------------------------------------------------------------
+
+    def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
+        """See `Engine.predict`.
+
+        Samples go through one at a time whatever `batch_size` is, because the rounding of NumPy's matrix product may depend
+        on the number of rows.
+        """
+        arrays, rows = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        checks.check_batch_size(batch_size)
+        outputs = [np.empty((rows, *shape), self.dtype) for shape in self.graph.output_shapes]
+        for r in range(rows):
+            for output, result in zip(outputs, self.forward([a[r : r + 1] for a in arrays], training=False), strict=True):
+                output[r] = result[0]
+        return outputs
+
+    def run(
+        self,
+        inputs: Sequence[Array],
+        target: Array,
+        *,
+        order: npt.NDArray[np.int64] | None,
+        start: int,
+        batch_size: int,
+        loss: LossSpec,
+        metrics: Sequence[str],
+        rule: RuleSpec | None,
+        deadline: float,
+    ) -> RunResult:
+        """See `Engine.run`."""
+        began = time.monotonic()
+        arrays, rows = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        target = checks.check_target(self.graph, loss, target, rows)
+        is_index = target.ndim == 1 and "indices" in LOSS_ROWS[loss.name].targets
+        total = checks.check_order(order, rows, start)
+        checks.check_batch_size(batch_size)
+        value_of, gradient_of = _batch_loss(loss)
+        for name in metrics:
+            if name not in METRICS:
+                raise ValueError(f"metrics: expected some of {', '.join(map(repr, METRICS))}, got {name!r}")
+        if rule is not None:
+            _rule(rule)
+
+        position, steps, loss_sum, metric_sums = start, 0, 0.0, [0.0] * len(metrics)
+        while position < total and (steps == 0 or time.monotonic() - began < deadline):
+            stop = min(position + batch_size, total)
+            batch: Any = slice(position, stop) if order is None else order[position:stop]
+            t = target[batch] if is_index else target[batch].astype(self.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
+                (y,) = self.forward([array[batch] for array in arrays], training=rule is not None)
+                value = value_of(y, t)
+                if not math.isfinite(value):
+                    self._pass = None
+                    raise FloatingPointError(
+                        f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}; "
+                        "its update has not been made"
+                    )
+                batch_metrics = [METRICS[name](y, t).sum() for name in metrics]
+                if rule is not None:
+                    self.backward([gradient_of(y, t)])
+                    self.update(rule)
+            loss_sum += value * (stop - position)
+            metric_sums = [a + float(b) for a, b in zip(metric_sums, batch_metrics, strict=True)]
+            position, steps = stop, steps + 1
+        return RunResult(position, position - start, steps, loss_sum, tuple(metric_sums))
+
+    def _state(self, rule: str, state: str, index: int) -> Array:
+        """The state itself, zeros when first asked for."""
+        if rule not in RULE_ROWS or state not in RULE_ROWS[rule].states:
+            known = [f"{row.name}/{name}" for row in RULE_ROWS.values() for name in row.states]
+            raise ValueError(f"optimizer state: expected one of {', '.join(known)}, got {rule}/{state}")
+        key = (rule, state, index)
+        if key not in self._states:
+            self._states[key] = np.zeros_like(self._parameters[index])
+        return self._states[key]
+
+
+def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.shape != destination.shape:
+        raise ValueError(f"{name}: expected shape {destination.shape}, got {array.shape}")
+    destination[...] = array
+
+
+def _rule(rule: RuleSpec) -> tuple[Rule, dict[str, AttrValue]]:
+    """The rule's row, and its attributes checked and complete."""
+    if rule.name not in RULE_ROWS:
+        raise ValueError(f"rule: expected one of {', '.join(map(repr, RULE_ROWS))}, got {rule.name!r}")
+    row = RULE_ROWS[rule.name]
+    return row, row.fill(rule.attrs)
+
+
+def _batch_loss(loss: LossSpec) -> tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]:
+    """What is reported of a batch, always the mean loss; and the gradient, which is that of the loss's own reduction."""
+    attrs = LOSS_ROWS[loss.name].fill(loss.attrs)
+    value_of, gradient_of = LOSSES[loss.name]
+    return lambda y, t: float(value_of(y, t)), lambda y, t: gradient_of(y, t, **attrs)

@@ -1,0 +1,154 @@
+"""The waist of the package: a small, typed, immutable description of a network.
+
+Everything above (layers, models, importers) only builds a `Graph`; everything below (engines, exporters) only reads one.
+A graph is a DAG of nodes in topological order. Shapes are per sample: the batch dimension is free and never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from nncore.optable import OPS, AttrValue, Shape
+
+__all__ = ["Graph", "GraphBuilder", "Node", "ParameterSpec"]
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """A named array that training may change.
+
+    Attributes:
+        name: unique within the graph, such as ``"dense.kernel"``.
+        shape: the array's shape.
+        initializer: name and options of the initialiser, e.g. ``("glorot_uniform", {})``.
+        trainable: whether an optimizer may change it.
+    """
+
+    name: str
+    shape: Shape
+    initializer: tuple[str, Mapping[str, AttrValue]] = ("zeros", MappingProxyType({}))
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Node:
+    """One application of an op.
+
+    Attributes:
+        op: a row of `nncore.optable.OPS`.
+        inputs: indices of earlier nodes.
+        attrs: every attribute of the op's row, defaults filled in, in the row's order.
+        parameters: indices into `Graph.parameters`, one for each parameter slot of the op, in the row's order.
+        shape: per-sample shape of the result.
+        name: the layer that made the node; not unique.
+    """
+
+    op: str
+    inputs: tuple[int, ...]
+    attrs: Mapping[str, AttrValue]
+    parameters: tuple[int, ...]
+    shape: Shape
+    name: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: nodes in topological order, the parameters they use, and which nodes are its inputs and outputs."""
+
+    nodes: tuple[Node, ...]
+    parameters: tuple[ParameterSpec, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Per-sample shapes of the inputs."""
+        return tuple(self.nodes[i].shape for i in self.inputs)
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Per-sample shapes of the outputs."""
+        return tuple(self.nodes[i].shape for i in self.outputs)
+
+
+@dataclass
+class GraphBuilder:
+    """Builds a `Graph` node by node, checking every step against the op table.
+
+    >>> b = GraphBuilder()
+    >>> x = b.input((3,))
+    >>> w = b.parameter("kernel", (3, 2))
+    >>> h = b.node("dense", [x], {"units": 2, "use_bias": False}, [w])
+    >>> b.build(outputs=[b.node("relu", [h])]).output_shapes
+    ((2,),)
+    """
+
+    _nodes: list[Node] = field(default_factory=list)
+    _parameters: list[ParameterSpec] = field(default_factory=list)
+    _inputs: list[int] = field(default_factory=list)
+
+    def shape(self, index: int) -> Shape:
+        """The per-sample shape of node `index`."""
+        return self._nodes[index].shape
+
+    def input(self, shape: Sequence[int], name: str = "input") -> int:
+        """Add an input of per-sample `shape`; returns its node index."""
+        shape = tuple(shape)
+        if any(not isinstance(n, int) or n < 1 for n in shape):
+            raise ValueError(f"shape of input {name!r}: expected positive integers, got {shape}")
+        self._nodes.append(Node("input", (), MappingProxyType({}), (), shape, name))
+        self._inputs.append(len(self._nodes) - 1)
+        return self._inputs[-1]
+
+    def parameter(
+        self,
+        name: str,
+        shape: Sequence[int],
+        initializer: tuple[str, Mapping[str, AttrValue]] = ("zeros", MappingProxyType({})),
+        trainable: bool = True,
+    ) -> int:
+        """Declare a parameter; returns its index. Two nodes given the same index share it."""
+        if any(p.name == name for p in self._parameters):
+            raise ValueError(f"parameter name {name!r} is used twice")
+        frozen = (initializer[0], MappingProxyType(dict(initializer[1])))
+        self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
+        return len(self._parameters) - 1
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[int],
+        attrs: Mapping[str, AttrValue] = MappingProxyType({}),
+        parameters: Sequence[int] = (),
+        name: str | None = None,
+    ) -> int:
+        """Apply `op` to earlier nodes; returns the new node's index.
+
+        Raises:
+            ValueError: unknown op, wrong number of inputs, an attribute out of bounds, shapes or parameters that do not fit.
+        """
+        if op not in OPS:
+            raise ValueError(f"unknown op {op!r}: expected one of {', '.join(OPS)}")
+        row = OPS[op]
+        if any(not 0 <= i < len(self._nodes) for i in inputs):
+            raise ValueError(f"inputs of {op!r}: expected indices of earlier nodes, got {tuple(inputs)}")
+        row.check_arity(len(inputs))
+        filled = row.fill(attrs)
+        shapes = tuple(self._nodes[i].shape for i in inputs)
+        out = row.shape(shapes, filled)
+        expected = row.parameters(shapes, filled)
+        got = {slot: self._parameters[p].shape for slot, p in zip(expected, parameters, strict=False)}
+        if len(parameters) != len(expected) or dict(expected) != got:
+            raise ValueError(f"parameters of {op!r}: expected shapes {dict(expected)}, got {got} ({len(parameters)} given)")
+        self._nodes.append(Node(op, tuple(inputs), MappingProxyType(filled), tuple(parameters), out, name or op))
+        return len(self._nodes) - 1
+
+    def build(self, outputs: Sequence[int]) -> Graph:
+        """The finished graph, ending in the nodes `outputs`."""
+        if not self._inputs:
+            raise ValueError("a graph needs at least one input")
+        if not outputs or any(not 0 <= i < len(self._nodes) for i in outputs):
+            raise ValueError(f"outputs: expected indices of nodes, got {tuple(outputs)}")
+        return Graph(tuple(self._nodes), tuple(self._parameters), tuple(self._inputs), tuple(outputs))

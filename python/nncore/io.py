@@ -1,0 +1,153 @@
+"""Saving and loading models: one safetensors file with the weights by name and the architecture as JSON metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nncore.arrays import Array
+from nncore.layers import LAYERS, Layer
+from nncore.sequential import Sequential
+
+if TYPE_CHECKING:
+    from nncore.model import Model
+
+__all__ = ["load", "save"]
+
+_FORMAT = "nncore"
+_VERSION = "1"
+_DTYPES = {"float32": "F32", "float64": "F64"}  # ours and safetensors' names
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write `model` to `path`; see `Model.save`."""
+    from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
+
+    parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
+    metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": json.dumps(_describe(model))}
+    _write(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """The model that `Model.save` wrote to `path`; it predicts the same bits, and can be compiled and trained on.
+
+    Nothing in the file is executed: it may only name the layer classes in `nncore.layers.LAYERS`.
+
+    Raises:
+        ValueError: the file is no such model; the message says what is wrong with it.
+        OSError: the file cannot be read.
+
+    >>> import os, tempfile, nncore as nn
+    >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(3)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "m.safetensors"))
+    ...     same = nn.load(os.path.join(folder, "m.safetensors"))
+    >>> bool((same.predict([[1, 2, 3, 4]]) == model.predict([[1, 2, 3, 4]])).all())
+    True
+    """
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fspath(path)
+    with open(name, "rb"):
+        pass  # an OSError that names the file, where it cannot be read
+    try:
+        with safe_open(name, framework="np") as file:
+            return _read(file)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{name}: not a model saved by nncore: {error}") from None
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    layers = []
+    for name, layer in model._layers.items():
+        kind = type(layer).__name__
+        if LAYERS.get(kind) is not type(layer):
+            raise ValueError(f"layer {name!r}: expected a class that a file can name ({', '.join(LAYERS)}), got {kind}")
+        layers.append({"class": kind, "config": {**layer.get_config(), "name": name}})
+    return {"class": type(model).__name__, "layers": layers}
+
+
+def _read(file: Any) -> Sequential:  # noqa: ANN401 - safetensors has no stubs
+    metadata: Mapping[str, str] = file.metadata() or {}
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"metadata 'format': expected {_FORMAT!r}, got {metadata.get('format')!r}")
+    if metadata.get("version") != _VERSION:
+        raise ValueError(f"metadata 'version': expected {_VERSION!r}, got {metadata.get('version')!r}")
+    dtype = metadata.get("dtype", "")
+    if dtype not in _DTYPES:
+        raise ValueError(f"metadata 'dtype': expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+    model = _build(metadata.get("model", ""))
+
+    specs = {spec.name: spec for spec in model.graph.parameters}
+    names = set(file.keys())
+    if missing := sorted(set(specs) - names):
+        raise ValueError(f"tensor {missing[0]!r} is missing")
+    if extra := sorted(names - set(specs)):
+        raise ValueError(f"tensor {extra[0]!r} belongs to no layer")
+    for name, spec in specs.items():
+        header = file.get_slice(name)
+        shape, kind = tuple(header.get_shape()), header.get_dtype()
+        if shape != spec.shape or kind != _DTYPES[dtype]:
+            raise ValueError(
+                f"tensor {name!r}: expected {_DTYPES[dtype]} of shape {spec.shape}, got {kind} of shape {shape}"
+            )
+    weights: list[Array] = [np.array(file.get_tensor(name)) for name in specs]
+    model._restore(weights, dtype)
+    return model
+
+
+def _build(text: str) -> Sequential:
+    """The model that the JSON `text` describes, without weights."""
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"metadata 'model': not JSON ({error})") from None
+    if not isinstance(description, dict) or description.get("class") != "Sequential":
+        raise ValueError("metadata 'model': expected a description of a Sequential")
+    entries = description.get("layers")
+    if not isinstance(entries, list):
+        raise ValueError("metadata 'model': expected a list of layers")
+    try:
+        model = Sequential([_layer(entry) for entry in entries])
+        _ = model.graph
+    except RuntimeError:
+        raise ValueError("metadata 'model': expected an Input as the first layer") from None
+    return model
+
+
+def _layer(entry: object) -> Layer:
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        raise ValueError(f"layers: expected a class and a config, got {entry!r}")
+    kind = entry.get("class")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        raise ValueError(f"layers: expected a class out of {', '.join(LAYERS)}, got {kind!r}")
+    try:
+        return LAYERS[kind].from_config(entry["config"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"layers: {kind} cannot be made from {entry['config']!r}: {error}") from None
+
+
+def _write(path: str, data: bytes) -> None:
+    """Replace the file at `path` by `data`, at once and as a whole, even if the machine stops meanwhile."""
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

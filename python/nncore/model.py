@@ -1,0 +1,519 @@
+"""Model: a graph, the engine that runs it, and the training loop around both."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nncore import engines, initializers, losses, metrics, optimizers
+from nncore.arrays import Array, as_rows, check_sample_shape, real
+from nncore.engines.base import Engine, LossSpec, RuleSpec, RunResult
+from nncore.feeds import ArrayFeed, BatchFeed, Feed, Order, Totals
+from nncore.graph import Graph, GraphBuilder
+from nncore.history import History
+from nncore.layers import Layer
+from nncore.losses import Loss
+from nncore.metrics import METRICS
+from nncore.optable import RULES, Shape
+from nncore.optimizers import Optimizer
+from nncore.progress import Progress, check_verbose
+from nncore.summary import lines
+
+__all__ = ["Model"]
+
+_DEADLINE = 0.1  # seconds after which a native call comes back to let Ctrl-C in and the progress bar move
+_EPOCH_KEY = 2**63  # shuffles draw from keys above this, parameters from keys below
+
+
+def _generator(seed: int, key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed, key], dtype=np.uint64)))
+
+
+def _positive(value: int, what: str) -> int:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{what}: expected an integer >= 1, got {value!r}")
+    return number
+
+
+class Model(ABC):
+    """A network that can be trained and used; a subclass says how its layers make a `Graph`.
+
+    A model works from the start with the native engine in float32 and seed 0; `compile` chooses otherwise and prepares
+    training. Every call checks its arguments before it changes anything.
+    """
+
+    def __init__(self, layers: Mapping[str, Layer]) -> None:
+        self._layers = dict(layers)
+        self._graph: Graph | None = None
+        self._engine: Engine | None = None
+        self._engine_name, self._dtype, self._seed = "native", "float32", 0
+        self._weights: list[Array] | None = None  # for the engine to start from, instead of drawn ones
+        self._optimizer: Optimizer | None = None
+        self._loss: Loss | None = None
+        self._metrics: tuple[str, ...] = ()
+        self._engine_metrics: tuple[str, ...] = ()
+        self._epochs = 0  # of training so far: each has its own order of samples
+        self._forward_shape: tuple[int, ...] | None = None  # of the output, where backward may follow
+        self._has_gradients = False
+
+    # -- description ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _describe(self, input_shape: Shape) -> tuple[Graph, dict[str, Layer]]:
+        """The graph for samples of `input_shape`, and all its layers by name."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return tuple(self._layers.values())
+
+    @property
+    def graph(self) -> Graph:
+        """The network's graph.
+
+        Raises:
+            RuntimeError: the input shape is not known yet.
+        """
+        if self._graph is None:
+            raise RuntimeError("the input shape is not known yet: begin the model with nn.Input, or use it on data first")
+        return self._graph
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample."""
+        return self.graph.input_shapes[0]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output for one sample."""
+        return self.graph.output_shapes[0]
+
+    @property
+    def dtype(self) -> str:
+        """The type of parameters and outputs: ``"float32"`` or ``"float64"``."""
+        return self._dtype
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The compiled optimizer.
+
+        Raises:
+            RuntimeError: the model is not compiled.
+        """
+        if self._optimizer is None:
+            raise RuntimeError("the model has no optimizer: call compile first")
+        return self._optimizer
+
+    @property
+    def loss(self) -> Loss:
+        """The compiled loss.
+
+        Raises:
+            RuntimeError: the model is not compiled with a loss.
+        """
+        if self._loss is None:
+            raise RuntimeError("the model has no loss: call compile(loss=...) first")
+        return self._loss
+
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print a table of the layers, with totals of parameters and memory; `print_fn` gets it line by line."""
+        states = None if self._optimizer is None else len(RULES[self._optimizer.rule].states)
+        for line in lines(self._layers, self._graph, self._dtype, states):
+            print_fn(line)
+
+    def compile(
+        self,
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss | None = None,
+        metrics: Sequence[str] = (),
+        engine: str = "native",
+        dtype: npt.DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        """Choose how the model is trained and run.
+
+        Compiling again keeps the weights (in the new `dtype`) and starts with a fresh optimizer state.
+
+        Args:
+            optimizer: a name or object of `nncore.optimizers`.
+            loss: a name or object of `nncore.losses`, averaged; ``None`` for a model that is not trained by `fit`.
+            metrics: names of `nncore.metrics.METRICS`; ``"accuracy"`` is that of the task.
+            engine: ``"native"`` or ``"reference"``.
+            dtype: ``"float32"`` or ``"float64"``.
+            seed: of first weights, shuffles and dropout; 0 .. 2**64 - 1. One seed gives the same bits every time.
+
+        Raises:
+            TypeError, ValueError: an argument is none of these, or does not fit the output; the model is unchanged.
+        """
+        chosen = optimizers.get(optimizer)
+        chosen_loss = None if loss is None else losses.get(loss)
+        if chosen_loss is not None and chosen_loss.attrs["reduction"] != "mean":
+            raise ValueError(f"loss: expected one with reduction 'mean', got {chosen_loss!r}")
+        names = _check_metrics(metrics, chosen_loss)
+        made = engines.create(engine, _ANY_GRAPH if self._graph is None else self._graph, dtype, seed)
+        engine_metrics: tuple[str, ...] = ()
+        if self._graph is not None:
+            engine_metrics = _fit_output(chosen_loss, names, self._graph)
+            weights = self._weights if self._engine is None else self.get_weights()
+            _initialize(made, weights)
+        self._optimizer, self._loss, self._metrics, self._engine_metrics = chosen, chosen_loss, names, engine_metrics
+        self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
+        self._engine = None if self._graph is None else made
+        self._epochs, self._forward_shape, self._has_gradients = 0, None, False
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made at first use.
+
+        Raises:
+            RuntimeError: the input shape is not known yet.
+        """
+        if self._engine is None:
+            made = engines.create(self._engine_name, self.graph, self._dtype, self._seed)
+            _initialize(made, self._weights)
+            self._engine = made
+        return self._engine
+
+    def _set_graph(self, input_shape: Shape) -> None:
+        graph, layers = self._describe(input_shape)
+        self._engine_metrics = _fit_output(self._loss, self._metrics, graph)
+        self._graph, self._layers = graph, layers
+
+    def _restore(self, weights: list[Array], dtype: str) -> None:
+        """Start from `weights` in `dtype`: what loading a file does before the model is used."""
+        self._weights, self._dtype = weights, dtype
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: npt.ArrayLike | Iterable[Any],
+        y: npt.ArrayLike | None = None,
+        batch_size: int = 32,
+        epochs: int = 1,
+        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | Iterable[Any] | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        verbose: int = 1,
+    ) -> History:
+        """Train for `epochs` passes over the data.
+
+        Args:
+            x: samples [n, ...] of any real dtype, or (without `y`) an iterable of batches (x, y), such as a
+                `nncore.data.DataLoader`, that can be repeated for each epoch and does its own batching and shuffling.
+            y: targets [n, ...], as the loss takes them.
+            batch_size: samples per step; the last batch may be smaller.
+            epochs: how many passes.
+            validation_data: a tuple (x, y) of arrays or an iterable of batches, evaluated after each epoch.
+            validation_split: fraction of the arrays, taken from their end, to evaluate on instead of training.
+            shuffle: draw a new order of the arrays for each epoch.
+            verbose: 0 silent, 1 a line per epoch and a bar on a terminal, 2 lines only.
+
+        Returns:
+            Losses and metrics of each epoch (means over its samples while training), those of validation with ``val_``.
+
+        Raises:
+            RuntimeError: the model is not compiled with a loss.
+            TypeError, ValueError: arrays or options that do not fit; nothing has changed (with an iterable: since the
+                batch before the bad one).
+            FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step.
+
+        Source: Keras ``Model.fit``.
+
+        >>> import numpy as np, nncore as nn
+        >>> model = nn.Sequential([nn.Dense(1)])
+        >>> model.compile(optimizer=nn.SGD(0.1), loss="mse")
+        >>> x = np.linspace(-1, 1, 64).reshape(64, 1)
+        >>> history = model.fit(x, 2 * x + 1, epochs=100, verbose=0)
+        >>> model.predict([[0.5]]).round(3).tolist()
+        [[2.0]]
+        """
+        batch_size, epochs, verbose = (
+            _positive(batch_size, "batch_size"),
+            _positive(epochs, "epochs"),
+            check_verbose(verbose),
+        )
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
+        feed = self._feed(x, y, batch_size, epochs)
+        validation: Feed | None = None
+        if validation_split:
+            if validation_data is not None:
+                raise ValueError("validation_split: expected 0 beside validation_data")
+            feed, validation = _split(feed, validation_split)
+        elif isinstance(validation_data, tuple):
+            if len(validation_data) != 2:
+                raise ValueError(f"validation_data: expected (x, y), got a tuple of length {len(validation_data)}")
+            validation = self._feed(validation_data[0], validation_data[1], batch_size, epochs, " of validation_data")
+        elif validation_data is not None:
+            validation = self._feed(validation_data, None, batch_size, epochs, " of validation_data")
+
+        history = History()
+        with Progress(verbose, epochs) as progress:
+            for epoch in range(epochs):
+                generator = _generator(self._seed, _EPOCH_KEY + self._epochs) if shuffle else None
+                try:
+                    logs = self._pass(feed, True, progress, generator)
+                except FloatingPointError as error:
+                    error.add_note(
+                        f"in epoch {epoch + 1}; the weights are those before that step. Is the learning rate too high?"
+                    )
+                    raise
+                self._epochs += 1
+                progress.trained()
+                if validation is not None:
+                    logs |= {f"val_{k}": v for k, v in self._pass(validation, False, Progress(0)).items()}
+                progress.end(logs)
+                history.append(logs)
+        return history
+
+    def evaluate(
+        self,
+        x: npt.ArrayLike | Iterable[Any],
+        y: npt.ArrayLike | None = None,
+        batch_size: int = 32,
+        verbose: int = 0,
+    ) -> dict[str, float]:
+        """Loss and metrics, as means over the samples, in inference mode. Arguments and errors as in `fit`."""
+        feed = self._feed(x, y, _positive(batch_size, "batch_size"), 1)
+        with Progress(check_verbose(verbose), title="evaluate") as progress:
+            logs = self._pass(feed, False, progress)
+            progress.trained()
+            progress.end(logs)
+        return logs
+
+    def train_on_batch(self, x: npt.ArrayLike, y: npt.ArrayLike) -> dict[str, float]:
+        """One optimizer step on the batch `x` [n, ...], `y`; returns its loss and metrics. Errors as in `fit`."""
+        x, target = self._batch(x, y)
+        totals = Totals(("loss", *self._metrics))
+        totals.add(self._run(True, x, target, None, 0, len(x)))
+        return totals.means()
+
+    def predict(self, x: npt.ArrayLike, batch_size: int = 256) -> Array:
+        """Outputs [n, ...] for samples `x` [n, ...] in inference mode; the same bits for any `batch_size`.
+
+        Raises:
+            TypeError, ValueError: `x` is no array of samples of the model's input shape.
+        """
+        x, batch_size = self._samples(x), _positive(batch_size, "batch_size")
+        self._forward_shape = None
+        return self.engine.predict([x], batch_size)[0]
+
+    def _samples(self, x: npt.ArrayLike, what: str = "x") -> Array:
+        """`x` as an array that the engine takes; decides the input shape where it is still open."""
+        array = as_rows(x, what)
+        if self._graph is None:
+            self._set_graph(array.shape[1:])
+        check_sample_shape(array, self.input_shape, what)
+        return array
+
+    def _batch(self, x: npt.ArrayLike, y: npt.ArrayLike, where: str = "") -> tuple[Array, Array]:
+        """`x` and `y` as arrays that the engine takes."""
+        loss = self.loss
+        samples = self._samples(x, f"x{where}")
+        target = loss.check_target(y, len(samples), self.output_shape, self._dtype, f"y{where}")
+        if target.dtype.kind == "i":
+            for name, metric in zip(self._metrics, self._engine_metrics, strict=True):
+                if "indices" not in METRICS[metric].targets:
+                    raise ValueError(f"y{where}: expected values for metric {name!r}, got class indices")
+        return samples, target
+
+    def _feed(
+        self,
+        x: npt.ArrayLike | Iterable[Any],
+        y: npt.ArrayLike | None,
+        batch_size: int,
+        passes: int,
+        where: str = "",
+    ) -> Feed:
+        if y is not None:
+            samples: Any = x
+            return ArrayFeed(*self._batch(samples, y, where), batch_size)
+        if hasattr(x, "__array__"):
+            raise ValueError(f"y{where}: expected targets for the samples x, got None")
+        _ = self.loss  # its absence is an error now, not at the first batch
+        batches: Any = x
+        return BatchFeed(batches, partial(self._batch, where=where), passes)
+
+    def _pass(
+        self, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None = None
+    ) -> dict[str, float]:
+        totals = Totals(("loss", *self._metrics))
+        progress.start(feed.samples)
+        for result in feed.results(partial(self._run, train), shuffle):
+            totals.add(result)
+            progress.advance(result.samples, totals.means)
+        return totals.means()
+
+    def _run(self, train: bool, x: Array, target: Array, order: Order | None, start: int, batch_size: int) -> RunResult:
+        self._forward_shape, self._has_gradients = None, False  # the engine's buffers serve the run
+        loss, optimizer = self.loss, self.optimizer
+        return self.engine.run(
+            [x],
+            target,
+            order=order,
+            start=start,
+            batch_size=batch_size,
+            loss=LossSpec(loss.name, loss.attrs),
+            metrics=self._engine_metrics,
+            rule=RuleSpec(optimizer.rule, optimizer.attrs) if train else None,
+            deadline=_DEADLINE,
+        )
+
+    # -- one's own loops -----------------------------------------------------------------------------------------------
+
+    def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
+        """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow."""
+        x = self._samples(x)
+        y = self.engine.forward([x], bool(training))[0]
+        self._forward_shape = y.shape if training else None
+        return y
+
+    def backward(self, dy: npt.ArrayLike) -> Array:
+        """Gradient of the loss with respect to the input, from that with respect to the output; sets `gradients`.
+
+        Args:
+            dy: gradient [n, ...] of the output that the last ``forward(x, training=True)`` gave.
+
+        Returns:
+            dx, shaped like that x.
+
+        Raises:
+            RuntimeError: the model's last use was not such a forward (an engine keeps what backward needs only so long).
+            TypeError, ValueError: `dy` is no array of real numbers of the output's shape.
+
+        >>> import numpy as np, nncore as nn
+        >>> model = nn.Sequential([nn.Dense(1, kernel_initializer=nn.Constant(2.0))])
+        >>> y = model.forward([[1.0, 3.0]], training=True)
+        >>> model.backward(np.ones_like(y)).tolist(), model.gradients()["dense.kernel"].tolist()
+        ([[2.0, 2.0]], [[1.0], [3.0]])
+        """
+        if self._forward_shape is None:
+            raise RuntimeError("backward: expected a forward(x, training=True) just before it")
+        array = real(dy, "dy")
+        if array.shape != self._forward_shape:
+            raise ValueError(f"dy: expected the output's shape {self._forward_shape}, got {array.shape}")
+        self._forward_shape = None
+        dx = self.engine.backward([np.asarray(array, self._dtype)])[0]
+        self._has_gradients = True
+        return dx
+
+    def apply_gradients(self, optimizer: Optimizer) -> None:
+        """Update the parameters from the last backward's gradients; the same as ``optimizer.step(model)``.
+
+        Raises:
+            RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
+        """
+        self._need_gradients()
+        self.engine.update(RuleSpec(optimizer.rule, optimizer.attrs))
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of the parameters by name, such as ``"dense.kernel"``."""
+        return {spec.name: self.engine.get_parameter(i) for i, spec in enumerate(self.graph.parameters)}
+
+    def gradients(self) -> dict[str, Array]:
+        """Copies of the gradients that the last backward left, by parameter name.
+
+        Raises:
+            RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
+        """
+        self._need_gradients()
+        return {spec.name: self.engine.get_gradient(i) for i, spec in enumerate(self.graph.parameters)}
+
+    def _need_gradients(self) -> None:
+        if not self._has_gradients:
+            raise RuntimeError("there are no gradients: expected a forward(x, training=True) and a backward(dy) before")
+
+    # -- weights -------------------------------------------------------------------------------------------------------
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all parameters, in the graph's order."""
+        return list(self.parameters().values())
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+        """Overwrite all parameters, in the order of `get_weights`.
+
+        Raises:
+            TypeError, ValueError: not that many arrays, not of these shapes, or not real numbers; nothing has changed.
+        """
+        specs = self.graph.parameters
+        if len(weights) != len(specs):
+            raise ValueError(f"weights: expected {len(specs)} arrays, got {len(weights)}")
+        arrays = [real(weight, f"weights[{i}]") for i, weight in enumerate(weights)]
+        for i, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
+            if array.shape != spec.shape:
+                raise ValueError(f"weights[{i}] ({spec.name}): expected shape {spec.shape}, got {array.shape}")
+        for i, array in enumerate(arrays):
+            self.engine.set_parameter(i, array)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the architecture and the weights to one safetensors file; `nncore.load` reads it.
+
+        The file at `path` is replaced at once and as a whole, or not at all. Compilation and optimizer state are not kept.
+
+        Raises:
+            ValueError: a layer of a class that a file cannot name.
+            OSError: the file cannot be written.
+        """
+        from nncore.io import save  # here: io imports the models it can read
+
+        save(self, path)
+
+
+def _any_graph() -> Graph:
+    """The smallest graph, for checking an engine's options before the model's own graph is known."""
+    builder = GraphBuilder()
+    return builder.build(outputs=[builder.input((1,))])
+
+
+_ANY_GRAPH = _any_graph()
+
+
+def _initialize(engine: Engine, weights: Sequence[Array] | None) -> None:
+    """Set the parameters: to `weights`, or drawn by their initialisers."""
+    for i, spec in enumerate(engine.graph.parameters):
+        name, options = spec.initializer
+        value = (
+            initializers.create(name, options)(spec.shape, _generator(engine.seed, i)) if weights is None else weights[i]
+        )
+        engine.set_parameter(i, value)
+
+
+def _check_metrics(names: Sequence[str], loss: Loss | None) -> tuple[str, ...]:
+    checked = metrics.check(names)
+    if checked and loss is None:
+        raise ValueError(f"metrics: expected none without a loss, got {list(checked)}")
+    return checked
+
+
+def _fit_output(loss: Loss | None, names: Sequence[str], graph: Graph) -> tuple[str, ...]:
+    """The engine's names of the metrics; a ValueError where loss or metrics cannot follow the graph's output."""
+    if loss is None:
+        return ()
+    output = graph.output_shapes[0]
+    loss.check_output(output)
+    return tuple(metrics.resolve(name, loss.name, output) for name in names)
+
+
+def _split(feed: Feed, fraction: float) -> tuple[Feed, Feed]:
+    """All but the last `fraction` of an array feed, and that fraction; counted as Keras does."""
+    if not isinstance(feed, ArrayFeed):
+        raise ValueError("validation_split: expected 0 beside an iterable of batches")
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_split: expected a fraction in [0, 1), got {fraction!r}")
+    count = math.floor(feed.samples * (1 - fraction))
+    if not 0 < count < feed.samples:
+        raise ValueError(f"validation_split: expected to leave samples on both sides, got {fraction!r} of {feed.samples}")
+    return feed.part(0, count), feed.part(count, feed.samples)

@@ -1,0 +1,548 @@
+"""The native kernels as functions on NumPy arrays: the same names, signatures and errors as `nncore.reference`.
+
+Each op is a forward and a backward, in float32 or float64, on as many threads as it is worth. The docstrings are those of the
+reference functions, which are the specification.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nncore import _core, reference
+from nncore.optable import OPS, RULES, AttrValue
+from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out
+from nncore.reference.losses import check_indices, check_reduction
+from nncore.reference.optimizers import check_arrays, check_iteration
+from nncore.reference.products import check_shape
+from nncore.reference.random import check_stream, words
+
+__all__ = list(reference.__all__)
+
+_FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
+
+
+def _specified(function: _FunctionT) -> _FunctionT:
+    """Give `function` the docstring of the reference function of its name."""
+    function.__doc__ = getattr(reference, function.__name__).__doc__
+    return function
+
+
+def _result(out: Array | None, like: Array) -> Array:
+    """`out` checked, or a new array, for a result of the shape and dtype of `like`."""
+    if out is None:
+        return np.empty(like.shape, like.dtype)
+    check_out(out, like.shape, like.dtype)
+    return out
+
+
+def _encoded(op: str, **attrs: AttrValue) -> list[float]:
+    row = OPS[op]
+    return row.encode(row.fill(attrs))
+
+
+def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
+    x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
+    y = _result(out, x)
+    _core.activation_forward(name, x, y, attrs)
+    return y
+
+
+def _contiguous(**values: npt.ArrayLike) -> list[Array]:
+    return [np.ascontiguousarray(a).reshape(a.shape) for a in alike(**values)]
+
+
+def _elementwise_backward(
+    name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
+) -> Array:
+    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    dx = _result(out, x)
+    _core.activation_backward(name, x, y, dy, dx, attrs)
+    return dx
+
+
+def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
+    x = as_float("x", x)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least one axis, got a scalar")
+    x = np.ascontiguousarray(x)
+    y = _result(out, x)
+    _core.rows_forward(name, x, y)
+    return y
+
+
+def _rowwise_backward(name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, out: Array | None) -> Array:
+    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least one axis, got a scalar")
+    dx = _result(out, x)
+    _core.rows_backward(name, y, dy, dx)
+    return dx
+
+
+@_specified
+def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:  # noqa: D103 - docstrings come from the reference
+    return _elementwise("identity", x, [], out)
+
+
+@_specified
+def identity_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("identity", x, y, dy, [], out)
+
+
+@_specified
+def relu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("relu", x, [], out)
+
+
+@_specified
+def relu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("relu", x, y, dy, [], out)
+
+
+@_specified
+def leaky_relu(x: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None) -> Array:
+    return _elementwise("leaky_relu", x, _encoded("leaky_relu", negative_slope=negative_slope), out)
+
+
+@_specified
+def leaky_relu_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
+) -> Array:
+    return _elementwise_backward("leaky_relu", x, y, dy, _encoded("leaky_relu", negative_slope=negative_slope), out)
+
+
+@_specified
+def elu(x: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None) -> Array:
+    return _elementwise("elu", x, _encoded("elu", alpha=alpha), out)
+
+
+@_specified
+def elu_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None
+) -> Array:
+    return _elementwise_backward("elu", x, y, dy, _encoded("elu", alpha=alpha), out)
+
+
+@_specified
+def gelu(x: npt.ArrayLike, approximate: str = "none", *, out: Array | None = None) -> Array:
+    return _elementwise("gelu", x, _encoded("gelu", approximate=approximate), out)
+
+
+@_specified
+def gelu_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, approximate: str = "none", *, out: Array | None = None
+) -> Array:
+    return _elementwise_backward("gelu", x, y, dy, _encoded("gelu", approximate=approximate), out)
+
+
+@_specified
+def sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("sigmoid", x, [], out)
+
+
+@_specified
+def sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("sigmoid", x, y, dy, [], out)
+
+
+@_specified
+def tanh(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("tanh", x, [], out)
+
+
+@_specified
+def tanh_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("tanh", x, y, dy, [], out)
+
+
+@_specified
+def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _rowwise("softmax", x, out)
+
+
+@_specified
+def softmax_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _rowwise_backward("softmax", x, y, dy, out)
+
+
+@_specified
+def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _rowwise("log_softmax", x, out)
+
+
+@_specified
+def log_softmax_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _rowwise_backward("log_softmax", x, y, dy, out)
+
+
+@_specified
+def rescaling(x: npt.ArrayLike, scale: float, offset: float = 0.0, *, out: Array | None = None) -> Array:
+    return _elementwise("rescaling", x, _encoded("rescaling", scale=scale, offset=offset), out)
+
+
+@_specified
+def rescaling_backward(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    scale: float,
+    offset: float = 0.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    return _elementwise_backward("rescaling", x, y, dy, _encoded("rescaling", scale=scale, offset=offset), out)
+
+
+@_specified
+def dropout(x: npt.ArrayLike, rate: float, *, seed: int, node: int, step: int, out: Array | None = None) -> Array:
+    return _masked(as_float("x", x), rate, seed, node, step, out)
+
+
+@_specified
+def dropout_backward(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    rate: float,
+    *,
+    seed: int,
+    node: int,
+    step: int,
+    out: Array | None = None,
+) -> Array:
+    x, y, dy = alike(x=x, y=y, dy=dy)
+    return _masked(dy, rate, seed, node, step, out)
+
+
+def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array | None) -> Array:
+    (checked,) = _encoded("dropout", rate=rate)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least the axis of rows, got a scalar")
+    check_stream(seed, node, step)
+    x = np.ascontiguousarray(x)
+    y = _result(out, x)
+    _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
+    return y
+
+
+@_specified
+def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
+    if len(xs) < 2:
+        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
+    first, *others = _contiguous(**{f"xs[{i}]": x for i, x in enumerate(xs)})
+    y = _result(out, first)
+    total = np.empty_like(y) if any(np.may_share_memory(y, x) for x in others[1:]) else y
+    _core.add(first, others[0], total)
+    for x in others[1:]:
+        _core.add(total, x, total)
+    if total is not y:
+        y[...] = total
+    return y
+
+
+@_specified
+def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
+    return tuple(identity(as_float("dy", dy)) for _ in range(count))
+
+
+@_specified
+def flatten(x: npt.ArrayLike) -> Array:
+    x = as_float("x", x)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least the axis of rows, got a scalar")
+    return identity(x).reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+@_specified
+def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
+    dy = as_float("dy", dy)
+    check_shape("dy", dy, (shape[0], math.prod(shape[1:])))
+    return identity(dy).reshape(tuple(shape))
+
+
+@_specified
+def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    c, k = words(counter, key)
+    out = np.empty(c.shape, np.uint32)
+    _core.philox4x32(np.ascontiguousarray(c, np.uint32), np.ascontiguousarray(k, np.uint32), out)
+    return out
+
+
+def _aligned(x: Array) -> Array:
+    """`x`, copied if its elements do not lie at multiples of their size, as in a view of a record array."""
+    return x if x.flags.aligned and all(stride % x.itemsize == 0 for stride in x.strides) else np.ascontiguousarray(x)
+
+
+@_specified
+def matmul(a: npt.ArrayLike, b: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    a, b = map(_aligned, as_floats(a=a, b=b))
+    check_shape("a", a, (None, None))
+    check_shape("b", b, (a.shape[1], None))
+    shape = (a.shape[0], b.shape[1])
+    if out is None:
+        y = np.empty(shape, a.dtype)
+    else:
+        check_out(out, shape, a.dtype, any_strides=True)
+        shared = any(np.may_share_memory(out, x) for x in (a, b))
+        y = np.empty(shape, a.dtype) if shared or out is not _aligned(out) else out
+    _core.matmul(a, b, y)
+    if out is None or y is out:
+        return y
+    out[...] = y
+    return out
+
+
+@_specified
+def matmul_backward(a: npt.ArrayLike, b: npt.ArrayLike, dy: npt.ArrayLike) -> tuple[Array, Array]:
+    a, b, dy = as_floats(a=a, b=b, dy=dy)
+    check_shape("a", a, (None, None))
+    check_shape("b", b, (a.shape[1], None))
+    check_shape("dy", dy, (a.shape[0], b.shape[1]))
+    return matmul(dy, b.T), matmul(a.T, dy)
+
+
+def _dense_arrays(x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
+    x, w, *bias = as_floats(x=x, w=w) if b is None else as_floats(x=x, w=w, b=b)
+    check_shape("x", x, (None, None))
+    check_shape("w", w, (x.shape[1], None))
+    if not bias:
+        return _aligned(x), _aligned(w), None
+    check_shape("b", bias[0], (w.shape[1],))
+    return _aligned(x), _aligned(w), np.ascontiguousarray(bias[0])
+
+
+def _check_activation(name: str) -> None:
+    if name not in OPS or not OPS[name].activation:
+        choices = ", ".join(repr(row.name) for row in OPS.values() if row.activation)
+        raise ValueError(f"activation: expected one of {choices}, got {name!r}")
+
+
+@_specified
+def dense(
+    x: npt.ArrayLike,
+    w: npt.ArrayLike,
+    b: npt.ArrayLike | None = None,
+    activation: str = "identity",
+    *,
+    out: Array | None = None,
+) -> Array:
+    _check_activation(activation)
+    x, w, b = _dense_arrays(x, w, b)
+    shape = (x.shape[0], w.shape[1])
+    if out is not None:
+        check_out(out, shape, x.dtype)
+    shared = out is not None and any(np.may_share_memory(out, array) for array in (x, w))
+    y = np.empty(shape, x.dtype) if out is None or shared else out
+    _core.dense(x, w, b, y, activation, _encoded(activation))
+    if out is None or y is out:
+        return y
+    out[...] = y
+    return out
+
+
+@_specified
+def dense_backward(
+    x: npt.ArrayLike,
+    w: npt.ArrayLike,
+    b: npt.ArrayLike | None,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    activation: str = "identity",
+) -> tuple[Array, Array, Array | None]:
+    _check_activation(activation)
+    x, w, bias = _dense_arrays(x, w, b)
+    y, dy = _contiguous(y=y, dy=dy)
+    check_shape("y", y, (x.shape[0], w.shape[1]))
+    z = dense(x, w, bias)
+    dz: Array = globals()[f"{activation}_backward"](z, y.astype(z.dtype), dy.astype(z.dtype))
+    db = None
+    if bias is not None:
+        db = np.empty(w.shape[1], z.dtype)
+        _core.column_sums(dz, db)
+    return matmul(dz, w.T), matmul(x.T, dz), db
+
+
+def _values_loss(name: str, input: npt.ArrayLike, target: npt.ArrayLike, reduction: str) -> float | Array:
+    x, t = _contiguous(input=input, target=target)
+    check_reduction(x.size, reduction)
+    rows = x.reshape(len(x) if x.ndim > 1 else 1, -1) if x.size else x.reshape(0, 1)
+    values = np.empty_like(x) if reduction == "none" else None
+    total = _core.loss(name, rows, t.reshape(rows.shape), False, None, values, None, 1.0)
+    if values is not None:
+        return values
+    return total / x.size if reduction == "mean" else total
+
+
+def _values_loss_backward(name: str, input: npt.ArrayLike, target: npt.ArrayLike, reduction: str) -> Array:
+    x, t = _contiguous(input=input, target=target)
+    check_reduction(x.size, reduction)
+    rows = x.reshape(len(x) if x.ndim > 1 else 1, -1) if x.size else x.reshape(0, 1)
+    gradient = np.empty_like(x)
+    _core.loss(name, rows, t.reshape(rows.shape), False, None, None, gradient, 1 / x.size if reduction == "mean" else 1.0)
+    return gradient
+
+
+@_specified
+def mse(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
+    return _values_loss("mse", input, target, reduction)
+
+
+@_specified
+def mse_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
+    return _values_loss_backward("mse", input, target, reduction)
+
+
+@_specified
+def bce_with_logits(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
+    return _values_loss("bce_with_logits", input, target, reduction)
+
+
+@_specified
+def bce_with_logits_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
+    return _values_loss_backward("bce_with_logits", input, target, reduction)
+
+
+def _logits_and_target(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str) -> tuple[Array, Array, bool]:
+    """Logits [rows, classes], their target, and whether that is class indices."""
+    x = np.ascontiguousarray(as_float("input", input))
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(f"input: expected shape [rows, classes], got {x.shape}")
+    check_reduction(len(x), reduction)
+    t = as_array("target", target)
+    if t.ndim == 1:
+        check_indices(t, x.shape[1])
+        if len(t) == len(x):
+            return x, np.ascontiguousarray(t, np.int32), True
+    if t.shape != x.shape:
+        raise ValueError(f"target: expected shape {x.shape[:1]} or {x.shape}, got {t.shape}")
+    x, t = _contiguous(input=x, target=t)
+    return x, t, False
+
+
+@_specified
+def cross_entropy(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
+    x, t, indices = _logits_and_target(input, target, reduction)
+    row_loss = np.empty(len(x), np.float64)
+    total = _core.loss("cross_entropy", x, t, indices, row_loss, None, None, 1.0)
+    if reduction == "none":
+        return row_loss.astype(x.dtype)
+    return total / len(x) if reduction == "mean" else total
+
+
+@_specified
+def cross_entropy_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
+    x, t, indices = _logits_and_target(input, target, reduction)
+    gradient = np.empty_like(x)
+    _core.loss("cross_entropy", x, t, indices, None, None, gradient, 1 / len(x) if reduction == "mean" else 1.0)
+    return gradient
+
+
+def _step(rule: str, p: Array, g: Array, states: dict[str, Array], attrs: dict[str, AttrValue], iteration: int = 1) -> None:
+    check_arrays(p, g, **states)
+    check_iteration(iteration)
+    row = RULES[rule]
+    # Arrays with gaps are updated in a copy and written back.
+    arrays = [np.ascontiguousarray(a).reshape(-1) for a in (p, *states.values())]
+    hyper = row.encode(row.fill(attrs))
+    _core.rule_step(rule, arrays[0], np.ascontiguousarray(g).reshape(-1), arrays[1:], hyper, float(iteration))
+    for target, array in zip((p, *states.values()), arrays, strict=True):
+        if not np.may_share_memory(target, array):
+            target[...] = array.reshape(target.shape)
+
+
+@_specified
+def sgd_step(p: Array, g: Array, *, learning_rate: float = 1e-3, weight_decay: float = 0.0) -> None:
+    _step("sgd", p, g, {}, {"learning_rate": learning_rate, "weight_decay": weight_decay})
+
+
+@_specified
+def momentum_step(
+    p: Array,
+    g: Array,
+    velocity: Array,
+    *,
+    learning_rate: float = 1e-3,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> None:
+    attrs: dict[str, AttrValue] = {
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "weight_decay": weight_decay,
+    }
+    _step("momentum", p, g, {"velocity": velocity}, attrs)
+
+
+def _adam_attrs(
+    learning_rate: float, beta_1: float, beta_2: float, epsilon: float, weight_decay: float
+) -> dict[str, AttrValue]:
+    return {
+        "learning_rate": learning_rate,
+        "beta_1": beta_1,
+        "beta_2": beta_2,
+        "epsilon": epsilon,
+        "weight_decay": weight_decay,
+    }
+
+
+@_specified
+def adam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    iteration: int,
+    learning_rate: float = 1e-3,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    attrs = _adam_attrs(learning_rate, beta_1, beta_2, epsilon, weight_decay)
+    _step("adam", p, g, {"m": m, "v": v}, attrs, iteration)
+
+
+@_specified
+def adamw_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    iteration: int,
+    learning_rate: float = 1e-3,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> None:
+    attrs = _adam_attrs(learning_rate, beta_1, beta_2, epsilon, weight_decay)
+    _step("adamw", p, g, {"m": m, "v": v}, attrs, iteration)
+
+
+@_specified
+def rmsprop_step(
+    p: Array,
+    g: Array,
+    v: Array,
+    *,
+    learning_rate: float = 1e-2,
+    rho: float = 0.99,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    attrs: dict[str, AttrValue] = {
+        "learning_rate": learning_rate,
+        "rho": rho,
+        "epsilon": epsilon,
+        "weight_decay": weight_decay,
+    }
+    _step("rmsprop", p, g, {"v": v}, attrs)

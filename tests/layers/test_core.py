@@ -1,0 +1,112 @@
+"""The basic layers: what they add to a graph, their configuration, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+import nncore as nn
+from nncore.graph import GraphBuilder
+from nncore.layers import LAYERS, Layer
+from nncore.optable import OPS
+
+ACTIVATIONS = [name for name, op in OPS.items() if op.activation]
+
+EXAMPLES = [
+    nn.Input((3, 2), name="in"),
+    nn.Dense(5, activation="tanh", use_bias=False, kernel_initializer=nn.TruncatedNormal(stddev=0.1), name="d"),
+    nn.Dense(5, bias_initializer=nn.Constant(0.5)),
+    nn.Activation("leaky_relu", negative_slope=0.25),
+    nn.Activation("gelu", approximate="tanh", name="g"),
+    nn.Dropout(0.5),
+    nn.Flatten(),
+    nn.Rescaling(1 / 255, offset=-0.5),
+]
+
+
+def build(layer: Layer, shape: tuple[int, ...]) -> tuple[GraphBuilder, int]:
+    builder = GraphBuilder()
+    return builder, layer.build(builder, [builder.input(shape)], "layer")
+
+
+def test_every_class_has_an_example():
+    assert {type(layer).__name__ for layer in EXAMPLES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("layer", EXAMPLES, ids=repr)
+def test_config_makes_an_equal_layer(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert repr(again) == repr(layer)
+
+
+def test_dense_adds_a_node_and_its_activation():
+    builder, node = build(nn.Dense(4, activation="relu", kernel_initializer=nn.Constant(2.0)), (3,))
+    graph = builder.build([node])
+    assert [n.op for n in graph.nodes] == ["input", "dense", "relu"]
+    assert [(p.name, p.shape) for p in graph.parameters] == [("layer.kernel", (3, 4)), ("layer.bias", (4,))]
+    assert [p.initializer for p in graph.parameters] == [("constant", {"value": 2.0}), ("zeros", {})]
+    assert graph.output_shapes == ((4,),)
+
+
+def test_dense_without_bias_and_activation():
+    builder, node = build(nn.Dense(4, use_bias=False), (3,))
+    graph = builder.build([node])
+    assert [n.op for n in graph.nodes] == ["input", "dense"]
+    assert [p.name for p in graph.parameters] == ["layer.kernel"]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_by_name(name):
+    for layer in (nn.Dense(2, activation=name), nn.Activation(name)):
+        builder, node = build(layer, (2,))
+        assert builder.build([node]).nodes[-1].op == name
+
+
+@pytest.mark.parametrize(
+    ("layer", "op", "attrs", "shape"),
+    [
+        (nn.Activation("elu", alpha=0.5), "elu", {"alpha": 0.5}, (2, 3)),
+        (nn.Dropout(0.25), "dropout", {"rate": 0.25}, (2, 3)),
+        (nn.Rescaling(2), "rescaling", {"scale": 2.0, "offset": 0.0}, (2, 3)),
+        (nn.Flatten(), "flatten", {}, (6,)),
+    ],
+)
+def test_layers_of_one_node(layer, op, attrs, shape):
+    builder, node = build(layer, (2, 3))
+    graph = builder.build([node])
+    assert graph.nodes[-1].op == op
+    assert dict(graph.nodes[-1].attrs) == attrs
+    assert graph.output_shapes == (shape,)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: nn.Dense(0), ValueError, "units"),
+        (lambda: nn.Dense(2.5), TypeError, "units"),
+        (lambda: nn.Dense("3"), TypeError, "units"),
+        (lambda: nn.Dense(2, activation="swoosh"), ValueError, "relu.*'swoosh'"),
+        (lambda: nn.Dense(2, activation="dropout"), ValueError, "activation"),
+        (lambda: nn.Dense(2, use_bias=1), TypeError, "use_bias"),
+        (lambda: nn.Dense(2, kernel_initializer="goofy"), ValueError, "glorot_uniform.*'goofy'"),
+        (lambda: nn.Dense(2, kernel_initializer=3), TypeError, "initializer"),
+        (lambda: nn.Dense(2, name=""), ValueError, "name of Dense"),
+        (lambda: nn.Dense(2, name=3), ValueError, "name of Dense"),
+        (lambda: nn.Activation("relu", slope=2.0), ValueError, "slope"),
+        (lambda: nn.Activation("leaky_relu", negative_slope=-1.0), ValueError, "negative_slope"),
+        (lambda: nn.Dropout(1.0), ValueError, "rate"),
+        (lambda: nn.Dropout(-0.1), ValueError, "rate"),
+        (lambda: nn.Rescaling("a"), TypeError, "scale"),
+        (lambda: nn.Input(784), TypeError, r"\(784,\)"),
+        (lambda: nn.Input((0,)), ValueError, "positive"),
+        (lambda: nn.Input((None, 3)), ValueError, "positive"),
+    ],
+)
+def test_bad_options(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_dense_wants_vectors():
+    with pytest.raises(ValueError, match=r"vector per sample, got shape \(2, 3\).*Flatten"):
+        build(nn.Dense(3), (2, 3))

@@ -1,0 +1,65 @@
+"""Small graphs that the engine tests share."""
+
+import numpy as np
+
+from nncore.graph import GraphBuilder
+from nncore.optable import OPS
+
+
+def dense(b, x, units, name, use_bias=True):
+    """A dense node with parameters of its own."""
+    parameters = [b.parameter(f"{name}.kernel", (b.shape(x)[0], units))]
+    if use_bias:
+        parameters.append(b.parameter(f"{name}.bias", (units,)))
+    return b.node("dense", [x], {"units": units, "use_bias": use_bias}, parameters)
+
+
+def deep(rate=0.3):
+    """Four dense layers with every kind of op that a chain has, on samples of shape (2, 3)."""
+    b = GraphBuilder()
+    h = b.node("flatten", [b.node("rescaling", [b.input((2, 3))], {"scale": 0.5, "offset": 0.1})])
+    h = b.node("dropout", [b.node("tanh", [dense(b, h, 9, "d0")])], {"rate": rate})
+    h = b.node("gelu", [dense(b, h, 8, "d1", use_bias=False)])
+    h = b.node("dropout", [b.node("sigmoid", [dense(b, h, 7, "d2")])], {"rate": rate})
+    return b.build([dense(b, h, 3, "d3")])
+
+
+def activations():
+    """Every activation with its default attributes, one after the other, between dense layers."""
+    b = GraphBuilder()
+    h = b.input((4,))
+    for name in (name for name, op in OPS.items() if op.activation):
+        h = b.node(name, [dense(b, h, 5, name)])
+    return b.build([h])
+
+
+def residual():
+    """No chain: values with several consumers, two inputs and two outputs, one of which is also consumed."""
+    b = GraphBuilder()
+    x, z = b.input((4,)), b.input((4,))
+    h = b.node("tanh", [dense(b, x, 4, "d0")])
+    s = b.node("add", [x, h, z, h])
+    y = b.node("sigmoid", [dense(b, s, 4, "d1")])
+    return b.build([b.node("add", [y, s]), y])
+
+
+def shared():
+    """Two dense nodes with one kernel between them, and a parameter that is not trainable."""
+    b = GraphBuilder()
+    x = b.input((4,))
+    kernel, bias = b.parameter("kernel", (4, 4)), b.parameter("bias", (4,), trainable=False)
+    h = b.node("tanh", [b.node("dense", [x], {"units": 4}, [kernel, bias])])
+    return b.build([b.node("dense", [h], {"units": 4, "use_bias": False}, [kernel])])
+
+
+def randomize(engine, seed=0, scale=0.5):
+    """Set every parameter of `engine` to random numbers, the same for every engine and dtype; returns the engine."""
+    rng = np.random.default_rng(seed)
+    for i, spec in enumerate(engine.graph.parameters):
+        engine.set_parameter(i, scale * rng.standard_normal(spec.shape))
+    return engine
+
+
+def parameters(engine):
+    """Copies of all parameters."""
+    return [engine.get_parameter(i) for i in range(len(engine.graph.parameters))]

@@ -1,0 +1,474 @@
+"""The one parity table: for each op, loss and rule the arrays to try it on, and how closely results must agree.
+
+A generic test walks the table and needs to know nothing about an op. `backend` is the module under test, `nncore.reference`
+or `nncore.ops`; both have the same functions. For example::
+
+    @pytest.mark.parametrize(("case", "shapes", "attrs"), variants(OP_CASES))
+    def test_parity(case, shapes, attrs):
+        arrays = case.arrays(shapes, "float64")
+        y = case.forward(nncore.ops, arrays, attrs)
+        case.tolerance["float64"].check(y, case.forward(nncore.reference, arrays, attrs))
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from nncore.optable import LOSSES, OPS
+
+Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
+Attrs = Mapping[str, Any]
+Shape = tuple[int, ...]
+Draw = Callable[[np.random.Generator, Shape], Array]
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a result may lie from the right one: ``atol + rtol * |right|`` in each element."""
+
+    rtol: float
+    atol: float
+
+    def check(self, actual: Any, expected: Any, message: str = "") -> None:
+        """Fail unless `actual` is as near to `expected` as allowed; NaN matches NaN."""
+        np.testing.assert_allclose(actual, expected, rtol=self.rtol, atol=self.atol, err_msg=message)
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """A tolerance for each dtype, by its name."""
+
+    float32: Tolerance
+    float64: Tolerance
+
+    def __getitem__(self, dtype: str) -> Tolerance:
+        tolerance: Tolerance = getattr(self, dtype)
+        return tolerance
+
+
+def tolerances(rtol32: float, atol32: float, rtol64: float, atol64: float) -> Tolerances:
+    """Tolerances from their numbers."""
+    return Tolerances(Tolerance(rtol32, atol32), Tolerance(rtol64, atol64))
+
+
+EXACT = tolerances(0, 0, 0, 0)
+ONE_ROUNDING = tolerances(1.2e-7, 1e-37, 2.3e-16, 1e-300)
+FEW_ULP = tolerances(1e-6, 1e-37, 2e-15, 1e-300)
+NEAR_ONE = tolerances(1e-6, 2e-7, 2e-15, 4e-16)
+"""Relative accuracy for results that are sums of terms of size one, which may cancel."""
+LOG_SUM = tolerances(2e-6, 1e-6, 4e-15, 2e-15)
+"""Logarithms of sums of exponentials, and products of three factors."""
+PRODUCT = tolerances(1e-5, 3e-5, 2e-14, 6e-14)
+"""Sums of up to 300 products of standard normal numbers."""
+
+
+def normal(rng: np.random.Generator, shape: Shape) -> Array:
+    """Standard normal numbers."""
+    return rng.standard_normal(shape)
+
+
+def wide(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal numbers of deviation 3: the curved part of an activation and both its flat ends."""
+    return 3.0 * rng.standard_normal(shape)
+
+
+def off_zero(rng: np.random.Generator, shape: Shape) -> Array:
+    """As `wide`, but no nearer to a kink at 0 than a finite difference may step."""
+    x = wide(rng, shape)
+    return np.asarray(x + np.copysign(0.01, x))
+
+
+def generator(name: str, salt: int = 0) -> np.random.Generator:
+    """Random numbers that depend on a row's name only."""
+    return np.random.default_rng([zlib.crc32(name.encode()), salt])
+
+
+def unary_backward(name: str) -> Callable[[Any, Arrays, Array, Array, Attrs], Arrays]:
+    """The backward of an op of one input: ``NAME_backward(x, y, dy, **attrs)``."""
+
+    def backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+        return (getattr(backend, f"{name}_backward")(arrays[0], y, dy, **attrs),)
+
+    return backward
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """How to test one op.
+
+    Attributes:
+        name: the row of `nncore.optable.OPS`, or ``"matmul"``.
+        shapes: variants of the shapes of the op's arrays (inputs, then parameters), batch axis included.
+        attrs: variants of the keyword arguments.
+        draw: makes float64 numbers in the op's domain, off its kinks.
+        special: numbers at which an elementwise op is tried besides (kinks, flat ends).
+        exact: an elementwise op in Python floats, independent of NumPy: ``exact(x, **attrs)``.
+        exact_row: the same for an op on the last axis, from one row to one row.
+        tolerance, gradient: how close the forward and the backward must come, by dtype.
+        grad: calls the backward: ``grad(backend, arrays, y, dy, attrs)`` gives a gradient for each array.
+    """
+
+    name: str
+    shapes: tuple[tuple[Shape, ...], ...]
+    attrs: tuple[Attrs, ...] = ({},)
+    draw: Draw = wide
+    special: tuple[float, ...] = ()
+    exact: Callable[..., float] | None = None
+    exact_row: Callable[[list[float]], list[float]] | None = None
+    tolerance: Tolerances = NEAR_ONE
+    gradient: Tolerances = NEAR_ONE
+    grad: Callable[[Any, Arrays, Array, Array, Attrs], Arrays] | None = None
+
+    def arrays(self, shapes: Sequence[Shape], dtype: str, salt: int = 0) -> Arrays:
+        """The op's arrays."""
+        rng = generator(self.name, salt)
+        return tuple(np.asarray(self.draw(rng, shape)).astype(dtype) for shape in shapes)
+
+    def forward(self, backend: Any, arrays: Arrays, attrs: Attrs, **out: Array) -> Array:
+        """The op's result."""
+        result: Array = getattr(backend, self.name)(*arrays, **attrs, **out)
+        return result
+
+    def backward(self, backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+        """A gradient for each array, from the result `y` and its gradient `dy`."""
+        return (self.grad or unary_backward(self.name))(backend, arrays, y, dy, attrs)
+
+
+def _label(case: Any) -> str:
+    return f"{case.name}-{case.targets}" if isinstance(case, LossCase) else str(case.name)
+
+
+def variants(cases: Sequence[Any]) -> list[Any]:
+    """Every case with every one of its shapes and attributes, for ``parametrize(("case", "shapes", "attrs"), ...)``."""
+    return [
+        pytest.param(
+            case, shapes, attrs, id="-".join([_label(case), *map(str, shapes), *(f"{k}={v}" for k, v in attrs.items())])
+        )
+        for case in cases
+        for shapes in case.shapes
+        for attrs in case.attrs
+    ]
+
+
+# Ops ----------------------------------------------------------------------------------------------------------------------
+
+# One element, odd tails of every vector length, no elements, no axis, several axes.
+ELEMENTWISE = (((),), ((0,),), ((1,),), ((7,),), ((3, 17),), ((2, 3, 5),), ((33, 65),))
+# Sums over the last axis: one row, one column, no rows, several axes, more than a vector.
+ROWWISE = (((1,),), ((0, 5),), ((5, 1),), ((4, 10),), ((2, 3, 7),), ((17, 131),))
+# The op sees [rows, features...].
+BATCHES = (((0, 3),), ((1, 1),), ((3, 5),), ((4, 2, 3),), ((33, 65),))
+SPECIAL = tuple(
+    s * v for v in (0.0, 1e-30, 1e-8, 0.3, 1.0, 4.5, 9.0, 20.0, 88.0, 104.0, 750.0, 1e4, 1e30) for s in (1.0, -1.0)
+)
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x)) if x > -700 else math.exp(x)
+
+
+def _gelu(x: float, approximate: str = "none") -> float:
+    if approximate == "tanh":
+        return 0.5 * x * (1.0 + math.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * math.erfc(-x / math.sqrt(2.0))
+
+
+def _elu(x: float, alpha: float = 1.0) -> float:
+    return x if x > 0 else alpha * math.expm1(x)
+
+
+def _leaky_relu(x: float, negative_slope: float = 0.01) -> float:
+    return x if x > 0 else negative_slope * x
+
+
+def _rescaling(x: float, scale: float, offset: float = 0.0) -> float:
+    return x * scale + offset
+
+
+def _log_softmax(row: list[float]) -> list[float]:
+    log_sum = math.log(math.fsum(math.exp(x - max(row)) for x in row))
+    return [(x - max(row)) - log_sum for x in row]
+
+
+def _softmax(row: list[float]) -> list[float]:
+    e = [math.exp(x - max(row)) for x in row]
+    return [x / math.fsum(e) for x in e]
+
+
+def _add_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.add_backward(dy, len(arrays)))
+
+
+def _flatten_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return (backend.flatten_backward(dy, arrays[0].shape),)
+
+
+def _matmul_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.matmul_backward(*arrays, dy))
+
+
+def _dense_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    x, w, *bias = arrays
+    gradients = backend.dense_backward(x, w, bias[0] if bias else None, y, dy, **attrs)
+    return tuple(gradients[: len(arrays)])
+
+
+def _dense_draw(rng: np.random.Generator, shape: Shape) -> Array:
+    """Pre-activations of a normal size; no row of the cases comes within a finite difference's step of a kink."""
+    return rng.standard_normal(shape)
+
+
+_MATMUL = ((1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 7, 5), (4, 3, 1), (5, 6, 7), (33, 65, 47), (32, 300, 130))
+_DENSE = (
+    ((1, 1), (1, 1), (1,)),
+    ((0, 3), (3, 2), (2,)),
+    ((5, 4), (4, 3), (3,)),
+    ((5, 4), (4, 3)),
+    ((33, 65), (65, 50), (50,)),
+)
+
+OP_CASES = (
+    OpCase("identity", ELEMENTWISE, special=SPECIAL, exact=float, tolerance=EXACT, gradient=EXACT),
+    OpCase(
+        "relu", ELEMENTWISE, draw=off_zero, special=SPECIAL, exact=lambda x: max(x, 0.0), tolerance=EXACT, gradient=EXACT
+    ),
+    OpCase(
+        "leaky_relu",
+        ELEMENTWISE,
+        attrs=({}, {"negative_slope": 0.3}, {"negative_slope": 0.0}),
+        draw=off_zero,
+        special=SPECIAL,
+        exact=_leaky_relu,
+        tolerance=FEW_ULP,
+        gradient=FEW_ULP,
+    ),
+    OpCase(
+        "elu",
+        ELEMENTWISE,
+        attrs=({}, {"alpha": 0.5}, {"alpha": 0.0}),
+        draw=off_zero,
+        special=SPECIAL,
+        exact=_elu,
+        tolerance=FEW_ULP,
+    ),
+    OpCase(
+        "gelu",
+        ELEMENTWISE,
+        attrs=({}, {"approximate": "tanh"}),
+        special=SPECIAL,
+        exact=_gelu,
+        gradient=LOG_SUM,
+    ),
+    OpCase("sigmoid", ELEMENTWISE, special=SPECIAL, exact=_sigmoid, tolerance=FEW_ULP),
+    OpCase("tanh", ELEMENTWISE, special=SPECIAL, exact=math.tanh, tolerance=FEW_ULP),
+    OpCase("softmax", ROWWISE, exact_row=_softmax, tolerance=tolerances(2e-6, 1e-37, 4e-15, 1e-300), gradient=LOG_SUM),
+    OpCase(
+        "log_softmax",
+        ROWWISE,
+        exact_row=_log_softmax,
+        tolerance=tolerances(1e-6, 1e-6, 2e-15, 2e-15),
+        gradient=tolerances(1e-5, 1e-5, 1e-14, 1e-14),
+    ),
+    OpCase(
+        "rescaling",
+        ELEMENTWISE,
+        attrs=({"scale": 1 / 255}, {"scale": -2.5, "offset": 1.0}),
+        special=SPECIAL,
+        exact=_rescaling,
+    ),
+    OpCase(
+        "dropout",
+        (*BATCHES, ((6,),)),
+        attrs=tuple(
+            {"rate": rate, "seed": seed, "node": 3, "step": 2**32 + 5}
+            for rate in (0.0, 0.2, 0.75)
+            for seed in (0, 2**63 + 9)
+        ),
+        tolerance=EXACT,
+        gradient=EXACT,
+    ),
+    OpCase("flatten", (*BATCHES, ((6,),)), tolerance=EXACT, gradient=EXACT, grad=_flatten_backward),
+    OpCase(
+        "add",
+        (((3, 4),) * 2, ((2, 3, 5),) * 3, ((0, 2),) * 2, ((33, 65),) * 4),
+        tolerance=EXACT,
+        gradient=EXACT,
+        grad=_add_backward,
+    ),
+    OpCase(
+        "dense",
+        _DENSE,
+        attrs=tuple({"activation": name} for name, op in OPS.items() if op.activation),
+        draw=_dense_draw,
+        tolerance=PRODUCT,
+        gradient=tolerances(2e-5, 1e-4, 4e-14, 2e-13),
+        grad=_dense_backward,
+    ),
+    OpCase(
+        "matmul",
+        tuple(((m, k), (k, n)) for m, k, n in _MATMUL),
+        draw=normal,
+        tolerance=PRODUCT,
+        gradient=PRODUCT,
+        grad=_matmul_backward,
+    ),
+)
+
+
+# Losses -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """How to test one loss with one kind of target.
+
+    Attributes:
+        name: the row of `nncore.optable.LOSSES`.
+        targets: the kind of target, one of the row's.
+        shapes: variants of the shape of the prediction, each in a tuple of its own.
+        draw: makes predictions.
+        target: makes targets for a prediction of the shape given: floats, or integers for class indices.
+        exact: the values of reduction ``"none"``, by Python's floats: from an element and its target, or, for
+            cross-entropy, from a row of logits and a row of probabilities or a class.
+        attrs: the reductions.
+        tolerance, gradient: how close the value and the gradient must come, by dtype.
+    """
+
+    name: str
+    targets: str
+    shapes: tuple[tuple[Shape], ...]
+    target: Draw
+    exact: Callable[[Any, Any], float]
+    draw: Draw = wide
+    attrs: tuple[Attrs, ...] = tuple({"reduction": choice} for choice in LOSSES["mse"].attrs["reduction"].choices)
+    tolerance: Tolerances = LOG_SUM
+    gradient: Tolerances = NEAR_ONE
+
+    def arrays(self, shapes: Sequence[Shape], dtype: str, salt: int = 0) -> tuple[Array, Array]:
+        """A prediction in `dtype`, and targets: in `dtype` too unless they are class indices."""
+        rng = generator(f"{self.name}-{self.targets}", salt)
+        x, t = np.asarray(self.draw(rng, shapes[0])), np.asarray(self.target(rng, shapes[0]))
+        return x.astype(dtype), t.astype(dtype) if t.dtype.kind == "f" else t
+
+    def forward(self, backend: Any, arrays: tuple[Array, Array], attrs: Attrs) -> Any:
+        """The loss."""
+        return getattr(backend, self.name)(*arrays, **attrs)
+
+    def backward(self, backend: Any, arrays: tuple[Array, Array], attrs: Attrs) -> Array:
+        """The gradient of the loss (of its sum, for ``"none"``) with respect to the prediction."""
+        gradient: Array = getattr(backend, f"{self.name}_backward")(*arrays, **attrs)
+        return gradient
+
+
+def _indices(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.integers(0, shape[-1], size=shape[:-1])
+
+
+def _probabilities(rng: np.random.Generator, shape: Shape) -> Array:
+    """Rows that sum to one; the first is one-hot."""
+    t = rng.dirichlet(np.ones(shape[1]), size=shape[0])
+    t[0] = np.eye(shape[1])[0]
+    return t
+
+
+def _unit_interval(rng: np.random.Generator, shape: Shape) -> Array:
+    """Probabilities, half of them exactly 0 or 1."""
+    t = rng.random(shape)
+    return np.where(rng.random(shape) < 0.5, np.round(t), t)
+
+
+def _mse(x: float, t: float) -> float:
+    return (x - t) ** 2
+
+
+def _bce_with_logits(x: float, t: float) -> float:
+    return -t * _log_sigmoid(x) - (1 - t) * _log_sigmoid(-x)
+
+
+def _log_sigmoid(x: float) -> float:
+    return -math.log1p(math.exp(-x)) if x > 0 else x - math.log1p(math.exp(x))
+
+
+def _cross_entropy_of_class(row: list[float], target: int) -> float:
+    return -_log_softmax(row)[target]
+
+
+def _cross_entropy(row: list[float], target: list[float]) -> float:
+    return -math.fsum(t * y for t, y in zip(target, _log_softmax(row), strict=True))
+
+
+_LOSS_SHAPES: tuple[tuple[Shape], ...] = (((1,),), ((3, 1),), ((5, 4),), ((2, 3, 5),), ((33, 65),))
+_CLASS_SHAPES: tuple[tuple[Shape], ...] = (((1, 1),), ((1, 10),), ((6, 4),), ((33, 65),))
+
+LOSS_CASES = (
+    LossCase("mse", "values", _LOSS_SHAPES, target=wide, exact=_mse, gradient=FEW_ULP),
+    LossCase("cross_entropy", "indices", _CLASS_SHAPES, target=_indices, exact=_cross_entropy_of_class),
+    LossCase("cross_entropy", "values", _CLASS_SHAPES, target=_probabilities, exact=_cross_entropy),
+    LossCase("bce_with_logits", "values", _LOSS_SHAPES, target=_unit_interval, exact=_bce_with_logits),
+)
+
+
+# Optimizer rules ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RuleCase:
+    """How to test one optimizer rule.
+
+    Attributes:
+        name: the row of `nncore.optable.RULES`; the function is ``NAME_step``.
+        states: how many state arrays it takes.
+        attrs: variants of the keyword arguments.
+        shapes: variants of the shape of the parameter.
+        tolerance: how close the parameter and the states must come after a step, by dtype.
+    """
+
+    name: str
+    states: int
+    attrs: tuple[Attrs, ...]
+    shapes: tuple[tuple[Shape], ...] = (((),), ((0,),), ((1,),), ((7,),), ((3, 17),), ((33, 65),))
+    tolerance: Tolerances = NEAR_ONE
+
+    def arrays(self, shapes: Sequence[Shape], dtype: str, salt: int = 0) -> Arrays:
+        """Parameter, gradient and states; states are not negative, as a mean of squares is not."""
+        rng = generator(self.name, salt)
+        p, g, *states = (rng.standard_normal(shapes[0]) for _ in range(2 + self.states))
+        return tuple(np.asarray(a).astype(dtype) for a in (p, g, *map(np.abs, states)))
+
+    def step(self, backend: Any, arrays: Arrays, attrs: Attrs) -> None:
+        """One update, in place."""
+        getattr(backend, f"{self.name}_step")(*arrays, **attrs)
+
+
+_ADAM_ATTRS = (
+    {"iteration": 1},
+    {"iteration": 1000, "weight_decay": 0.1},
+    {"iteration": 3, "learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3},
+)
+
+RULE_CASES = (
+    RuleCase("sgd", 0, ({}, {"learning_rate": 0.5}, {"learning_rate": 0.1, "weight_decay": 0.01})),
+    RuleCase(
+        "momentum",
+        1,
+        (
+            {},
+            {"learning_rate": 0.1, "momentum": 0.5},
+            {"learning_rate": 0.1, "nesterov": True, "weight_decay": 0.01},
+        ),
+    ),
+    RuleCase("adam", 2, _ADAM_ATTRS),
+    RuleCase("adamw", 2, _ADAM_ATTRS),
+    RuleCase("rmsprop", 1, ({}, {"learning_rate": 0.1, "rho": 0.9, "epsilon": 1e-3, "weight_decay": 0.01})),
+)

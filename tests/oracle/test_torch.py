@@ -1,0 +1,132 @@
+"""Values, gradients and optimizer steps against PyTorch, in float64; collected only where PyTorch is installed."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nncore.engines import create
+from nncore.engines.base import LossSpec, RuleSpec
+from nncore.graph import GraphBuilder
+from op_cases import LOSS_CASES, OP_CASES, RULE_CASES, generator, variants
+
+FUNCTIONS = {
+    "identity": lambda x: x.clone(),
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softmax": lambda x: F.softmax(x, dim=-1),
+    "log_softmax": lambda x: F.log_softmax(x, dim=-1),
+    "flatten": lambda x: torch.flatten(x, 1) if x.ndim > 1 else x[:, None],
+    "add": lambda *xs: sum(xs[1:], xs[0]),
+    "matmul": torch.matmul,
+    "dense": lambda x, w, b=None, activation="identity": FUNCTIONS[activation](F.linear(x, w.T, b)),
+}
+
+LOSSES = {"mse": F.mse_loss, "cross_entropy": F.cross_entropy, "bce_with_logits": F.binary_cross_entropy_with_logits}
+
+OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "momentum": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def torch_options(rule, attrs):
+    """The options of PyTorch's optimizer for the attributes of a rule."""
+    names = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}
+    options = {names.get(key, key): value for key, value in attrs.items() if key not in ("beta_1", "beta_2", "iteration")}
+    options.setdefault("lr", 1e-2 if rule == "rmsprop" else 1e-3)
+    if rule == "momentum":
+        options.setdefault("momentum", 0.9)
+    if "beta_1" in attrs:
+        options["betas"] = attrs["beta_1"], attrs["beta_2"]
+    return options
+
+
+def leaf(array):
+    return torch.tensor(array, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize(("case", "shapes", "attrs"), variants([case for case in OP_CASES if case.name in FUNCTIONS]))
+def test_op(backend, case, shapes, attrs):
+    arrays = case.arrays(shapes, "float64")
+    tensors = [leaf(a) for a in arrays]
+    expected = FUNCTIONS[case.name](*tensors, **attrs)
+    y = case.forward(backend, arrays, attrs)
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-12, atol=1e-13)
+    dy = generator(case.name, salt=1).standard_normal(y.shape)
+    expected.backward(torch.tensor(dy))
+    for gradient, tensor in zip(case.backward(backend, arrays, y, dy, attrs), tensors, strict=True):
+        np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", [case for case in OP_CASES if case.exact and case.name in FUNCTIONS], ids=lambda c: c.name)
+def test_kinks(backend, case):
+    """At 0 and far out the slopes are PyTorch's too."""
+    x = np.array([0.0, -0.0, 40.0, -40.0, 1e6, -1e6])
+    tensor = leaf(x)
+    FUNCTIONS[case.name](tensor).sum().backward()
+    y = case.forward(backend, (x,), {})
+    (dx,) = case.backward(backend, (x,), y, np.ones_like(x), {})
+    np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("case", "shapes", "attrs"), variants(LOSS_CASES))
+def test_loss(backend, case, shapes, attrs):
+    x, t = case.arrays(shapes, "float64")
+    tensor = leaf(x)
+    expected = LOSSES[case.name](tensor, torch.tensor(t), **attrs)
+    np.testing.assert_allclose(case.forward(backend, (x, t), attrs), expected.detach().numpy(), rtol=1e-12, atol=1e-13)
+    expected.sum().backward()
+    np.testing.assert_allclose(case.backward(backend, (x, t), attrs), tensor.grad.numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("case", "shapes", "attrs"), variants(RULE_CASES))
+def test_rule(backend, case, shapes, attrs):
+    """Five steps from the start."""
+    p = case.arrays(shapes, "float64")[0]
+    tensor = leaf(p)
+    optimizer = OPTIMIZERS[case.name]([tensor], **torch_options(case.name, attrs))
+    states = tuple(np.zeros_like(p) for _ in range(case.states))
+    for step in range(5):
+        g = generator(case.name, salt=step).standard_normal(p.shape)
+        tensor.grad = torch.tensor(g)
+        optimizer.step()
+        count = {"iteration": step + 1} if "iteration" in attrs else {}
+        case.step(backend, (p, g, *states), {**attrs, **count})
+        np.testing.assert_allclose(p, tensor.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("rule", [RuleSpec("sgd", {"learning_rate": 0.1}), RuleSpec("adam", {"learning_rate": 0.01})])
+def test_training(engine_name, rule):
+    """Twenty steps of a network of two layers."""
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((12, 5)), rng.integers(0, 3, 12)
+    weights = [rng.standard_normal(shape) / 2 for shape in ((5, 7), (7,), (7, 3), (3,))]
+
+    b = GraphBuilder()
+    parameters = [b.parameter(f"p{i}", w.shape) for i, w in enumerate(weights)]
+    h = b.node("tanh", [b.node("dense", [b.input((5,))], {"units": 7}, parameters[:2])])
+    engine = create(engine_name, b.build([b.node("dense", [h], {"units": 3}, parameters[2:])]), "float64", seed=0)
+    for i, w in enumerate(weights):
+        engine.set_parameter(i, w)
+    for _ in range(20):
+        engine.run(
+            [x], t, order=None, start=0, batch_size=12, loss=LossSpec("cross_entropy"), metrics=(), rule=rule, deadline=9e9
+        )
+
+    tensors = [leaf(w) for w in weights]
+    optimizer = OPTIMIZERS[rule.name](tensors, **torch_options(rule.name, rule.attrs))
+    for _ in range(20):
+        optimizer.zero_grad()
+        z = torch.tanh(torch.tensor(x) @ tensors[0] + tensors[1]) @ tensors[2] + tensors[3]
+        F.cross_entropy(z, torch.tensor(t)).backward()
+        optimizer.step()
+    for i, tensor in enumerate(tensors):
+        np.testing.assert_allclose(engine.get_parameter(i), tensor.detach().numpy(), rtol=1e-10, atol=1e-12)
