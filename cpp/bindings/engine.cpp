@@ -73,8 +73,8 @@ class PyEngine {
   }
 
   std::vector<py::array> backward(const std::vector<py::array>& gradients) {
-    const size_t rows = engine_->pending_rows();
-    if (rows == 0) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    if (!engine_->pending_rows()) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    const size_t rows = *engine_->pending_rows();
     if (gradients.size() != output_shapes_.size()) throw std::invalid_argument("gradients: expected one for each output");
     std::vector<const void*> from;
     for (size_t i = 0; i < gradients.size(); ++i) {
@@ -139,7 +139,7 @@ class PyEngine {
     return {outcome.position, outcome.samples, outcome.steps, outcome.loss, outcome.metrics};
   }
 
-  size_t pending_rows() const { return engine_->pending_rows(); }
+  std::optional<size_t> pending_rows() const { return engine_->pending_rows(); }
   uint64_t seed() const { return engine_->seed; }
   uint64_t draws() const { return engine_->draws; }
   void set_draws(uint64_t value) { engine_->draws = value; }

@@ -7,11 +7,12 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "core/cpu.hpp"
-#include "core/executor.hpp"
 #include "core/metrics.hpp"
 #include "core/threads.hpp"
+#include "core/workspace.hpp"
 
 namespace nncore {
 namespace {
@@ -54,63 +55,65 @@ template <class T>
 class EngineOf final : public Engine {
  public:
   EngineOf(const GraphDesc& graph, const Kernels<T>& kernels, uint64_t key)
-      : graph_(graph), kernels_(kernels), executor_(graph, kernels) {
+      : kernels_(kernels), network_(graph, kernels), training_(network_), inference_(network_) {
     seed = key;
   }
 
-  std::vector<int64_t> parameter_shape(size_t parameter) const override { return executor_.layout(parameter).shape; }
+  std::vector<int64_t> parameter_shape(size_t parameter) const override { return network_.layout(parameter).shape; }
 
   void get_parameter(size_t parameter, void* out) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    read(executor_.value(parameter), parameter, out);
+    read(network_.value(parameter), parameter, out);
   }
 
   void set_parameter(size_t parameter, const void* values) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    write(executor_.value(parameter), parameter, values);
-    executor_.mark_changed();
+    write(network_.value(parameter), parameter, values);
+    network_.mark_changed();
   }
 
   void get_gradient(size_t parameter, void* out) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!has_gradients_) throw std::runtime_error("gradients: expected a backward pass first, there was none");
-    read(executor_.gradient_of(parameter), parameter, out);
+    read(network_.gradient(parameter), parameter, out);
   }
 
   void get_state(const std::string& rule, int state, size_t parameter, void* out) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    read(state_of(rule, state).data() + executor_.layout(parameter).offset, parameter, out);
+    read(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, out);
   }
 
   void set_state(const std::string& rule, int state, size_t parameter, const void* values) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    write(state_of(rule, state).data() + executor_.layout(parameter).offset, parameter, values);
+    write(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, values);
   }
 
   void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     const size_t rows = inputs[0].rows;
-    executor_.prepare(rows, training ? Level::kInputGradients : Level::kInference);
+    Workspace<T>& workspace = training ? training_ : inference_;
+    workspace.prepare(rows, training ? Level::kInputGradients : Level::kInference);
     const Pass pass{training, seed, static_cast<uint32_t>(draws)};
     parallel(threads(rows, 1), [&](const Team& team) {
       const FlushSubnormals flush;
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
-      gather(inputs, nullptr, 0, mine);
-      executor_.forward(mine, pass);
-      for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], executor_.output(i), mine, mine.begin);
+      gather(workspace, inputs, nullptr, 0, mine);
+      workspace.forward(mine, pass);
+      for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], workspace.output(i), mine, mine.begin);
     });
-    if (training) ++draws;
-    pending_rows_ = training ? rows : 0;
+    if (!training) return;
+    ++draws;
+    pending_rows_ = rows;
   }
 
-  size_t pending_rows() const override { return pending_rows_; }
+  std::optional<size_t> pending_rows() const override { return pending_rows_; }
 
   void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const size_t rows = pending_rows_;
-    if (rows == 0) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
-    executor_.refresh_all_transposed();
+    if (!pending_rows_) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    const size_t rows = *pending_rows_;
+    network_.refresh_all_transposed();
     const int count = threads(rows, 3);
     const std::vector<size_t> bounds = share_tasks(count);
     parallel(count, [&](const Team& team) {
@@ -118,13 +121,13 @@ class EngineOf final : public Engine {
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
       for (size_t i = 0; i < gradients.size(); ++i) seed_gradient(i, static_cast<const T*>(gradients[i]), mine);
-      executor_.backward(mine);
+      training_.backward(mine);
       for (size_t i = 0; i < input_gradients.size(); ++i)
-        copy_out(input_gradients[i], executor_.input_gradient(i), mine, mine.begin);
+        copy_out(input_gradients[i], training_.input_gradient(i), mine, mine.begin);
       team.barrier();
-      for_tasks(team, bounds, [&](const GradientTask& task) { executor_.gradient(task, rows); });
+      for_tasks(team, bounds, [&](const GradientTask& task) { training_.parameter_gradient(task, rows); });
     });
-    pending_rows_ = 0;
+    pending_rows_.reset();
     has_gradients_ = true;
   }
 
@@ -133,7 +136,7 @@ class EngineOf final : public Engine {
     if (!has_gradients_) throw std::runtime_error("update: expected a backward pass first, there was none");
     const Rule<T>& rule = find_rule(optimizer.rule);
     std::vector<Buffer<T>>& states = states_of(rule);
-    const int count = threads_for(static_cast<double>(executor_.arena_size()) * 4);
+    const int count = threads_for(static_cast<double>(network_.arena_size()) * 4);
     const std::vector<size_t> bounds = share_tasks(count);
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
@@ -149,8 +152,7 @@ class EngineOf final : public Engine {
     const size_t rows = inputs[0].rows, block = std::min({batch_size, rows, kMostRows});
     if (rows == 0) return;
     const int count = threads(rows, 1);
-    executor_.prepare(block * static_cast<size_t>(count), Level::kInference);
-    pending_rows_ = 0;
+    inference_.prepare(block * static_cast<size_t>(count), Level::kInference);
     const Pass pass{false, seed, 0};
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
@@ -159,9 +161,9 @@ class EngineOf final : public Engine {
       const size_t slot = static_cast<size_t>(team.rank) * block;
       for (size_t at = begin; at < end; at += block) {
         const Rows mine{slot, slot + std::min(block, end - at)};
-        gather(inputs, nullptr, at - slot, mine);  // sample at - slot + row; wraps, as unsigned arithmetic may
-        executor_.forward(mine, pass);
-        for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], executor_.output(i), mine, at);
+        gather(inference_, inputs, nullptr, at - slot, mine);  // sample at - slot + row; wraps, as unsigned arithmetic may
+        inference_.forward(mine, pass);
+        for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], inference_.output(i), mine, at);
       }
     });
   }
@@ -172,11 +174,11 @@ class EngineOf final : public Engine {
   static constexpr size_t kMostRows = 256;  // rows that a thread carries through the network at once outside training
 
   void read(const T* panels, size_t parameter, void* out) const {
-    const ParameterLayout& layout = executor_.layout(parameter);
+    const ParameterLayout& layout = network_.layout(parameter);
     unpack(static_cast<T*>(out), panels, layout.rows, layout.columns);
   }
   void write(T* panels, size_t parameter, const void* values) const {
-    const ParameterLayout& layout = executor_.layout(parameter);
+    const ParameterLayout& layout = network_.layout(parameter);
     kernels_.pack(panels, static_cast<const T*>(values), layout.rows, layout.columns,
                   static_cast<ptrdiff_t>(layout.columns), 1);
   }
@@ -187,7 +189,7 @@ class EngineOf final : public Engine {
   // The states of `rule`, arenas beside the parameters'; zeros at first.
   std::vector<Buffer<T>>& states_of(const Rule<T>& rule) {
     std::vector<Buffer<T>>& states = states_[rule.name];
-    while (states.size() < static_cast<size_t>(rule.states)) states.emplace_back(executor_.arena_size());
+    while (states.size() < static_cast<size_t>(rule.states)) states.emplace_back(network_.arena_size());
     return states;
   }
   Buffer<T>& state_of(const std::string& name, int state) {
@@ -197,19 +199,20 @@ class EngineOf final : public Engine {
   }
 
   int threads(size_t rows, int passes) const {
-    const int worth = threads_for(executor_.cost() * static_cast<double>(rows) * passes);
+    const int worth = threads_for(network_.cost() * static_cast<double>(rows) * passes);
     return static_cast<int>(std::min(static_cast<size_t>(worth), std::max<size_t>(rows, 1)));
   }
 
   // Converts samples into the input buffers: row r takes sample order[first + r], or first + r without an order.
-  void gather(const std::vector<SampleArray>& inputs, const int64_t* order, size_t first, Rows rows) const {
+  void gather(const Workspace<T>& workspace, const std::vector<SampleArray>& inputs, const int64_t* order, size_t first,
+              Rows rows) const {
     for (size_t i = 0; i < inputs.size(); ++i) {
       const SampleArray& in = inputs[i];
       const size_t bytes = in.width * size_of(in.type);
       const auto convert = kernels_.convert[static_cast<size_t>(in.type)];
       for (size_t r = rows.begin; r < rows.end; ++r) {
         const size_t sample = order ? static_cast<size_t>(order[first + r]) : first + r;
-        convert(executor_.input(i).row(r), static_cast<const char*>(in.data) + sample * bytes, in.width);
+        convert(workspace.input(i).row(r), static_cast<const char*>(in.data) + sample * bytes, in.width);
       }
     }
   }
@@ -221,9 +224,9 @@ class EngineOf final : public Engine {
 
   // Puts the gradient of output i in place; a node that is an output more than once gets the sum.
   void seed_gradient(size_t i, const T* gradient, Rows rows) const {
-    const Matrix<T>& dy = executor_.output_gradient(i);
-    const auto begin = graph_.outputs.begin(), at = begin + static_cast<ptrdiff_t>(i);
-    const bool again = std::find(begin, at, graph_.outputs[i]) != at;
+    const Matrix<T>& dy = training_.output_gradient(i);
+    const auto begin = network_.graph().outputs.begin(), at = begin + static_cast<ptrdiff_t>(i);
+    const bool again = std::find(begin, at, network_.graph().outputs[i]) != at;
     for (size_t r = rows.begin; r < rows.end; ++r) {
       const T* source = gradient + r * dy.width;
       if (again) {
@@ -236,15 +239,15 @@ class EngineOf final : public Engine {
 
   // Bounds of the tasks of each of `count` threads: contiguous runs of about equal cost.
   std::vector<size_t> share_tasks(int count) const {
-    const auto& tasks = executor_.tasks();
+    const auto& tasks = network_.tasks();
     double total = 0;
-    for (const GradientTask& task : tasks) total += executor_.task_cost(task);
+    for (const GradientTask& task : tasks) total += network_.task_cost(task);
     std::vector<size_t> bounds(static_cast<size_t>(count) + 1, tasks.size());
     bounds[0] = 0;
     double sum = 0;
     size_t rank = 1;
     for (size_t i = 0; i < tasks.size() && rank < static_cast<size_t>(count); ++i) {
-      sum += executor_.task_cost(tasks[i]);
+      sum += network_.task_cost(tasks[i]);
       while (rank < static_cast<size_t>(count) && sum >= total * static_cast<double>(rank) / count) bounds[rank++] = i + 1;
     }
     return bounds;
@@ -254,12 +257,12 @@ class EngineOf final : public Engine {
   template <class F>
   void for_tasks(const Team& team, const std::vector<size_t>& bounds, const F& f) const {
     for (size_t run = static_cast<size_t>(team.rank); run + 1 < bounds.size(); run += static_cast<size_t>(team.size))
-      for (size_t i = bounds[run]; i < bounds[run + 1]; ++i) f(executor_.tasks()[i]);
+      for (size_t i = bounds[run]; i < bounds[run + 1]; ++i) f(network_.tasks()[i]);
   }
 
   // One optimizer update of a tile, and of its transposed copy.
   void update_tile(const Rule<T>& rule, std::vector<Buffer<T>>& states, const double* coefficients, const GradientTask& task) {
-    const ParameterLayout& layout = executor_.layout(task.parameter);
+    const ParameterLayout& layout = network_.layout(task.parameter);
     if (!layout.trainable) return;
     constexpr size_t w = kPanel<T>;
     const Tile& t = task.tile;
@@ -271,17 +274,17 @@ class EngineOf final : public Engine {
       const size_t within = at - layout.offset;
       T* at_tile[kMaxStates] = {};
       for (size_t s = 0; s < states.size(); ++s) at_tile[s] = states[s].data() + at;
-      rule.update(executor_.value(task.parameter) + within, executor_.gradient_of(task.parameter) + within, at_tile, length,
+      rule.update(network_.value(task.parameter) + within, network_.gradient(task.parameter) + within, at_tile, length,
                   coefficients);
     }
-    executor_.refresh_transposed(task);
+    network_.refresh_transposed(task);
   }
 
-  GraphDesc graph_;
   const Kernels<T>& kernels_;
-  Executor<T> executor_;
+  Network<T> network_;
+  Workspace<T> training_, inference_;  // apart, so that inference between forward and backward does no harm
   std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
-  size_t pending_rows_ = 0;
+  std::optional<size_t> pending_rows_;  // of a training forward that no backward has used yet
   bool has_gradients_ = false;
   std::mutex mutex_;
 };
@@ -308,16 +311,17 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   }
   const Rule<T>* rule = training ? &find_rule(options.optimizer->rule) : nullptr;
   std::vector<Buffer<T>>* states = rule ? &states_of(*rule) : nullptr;
-  executor_.prepare(block, training ? Level::kTraining : Level::kInference);
-  pending_rows_ = 0;
+  Workspace<T>& workspace = training ? training_ : inference_;
+  workspace.prepare(block, training ? Level::kTraining : Level::kInference);
   if (training) {
-    executor_.refresh_all_transposed();
+    pending_rows_.reset();
+    network_.refresh_all_transposed();
     has_gradients_ = true;
   }
 
-  const Matrix<T>& prediction = executor_.output(0);
+  const Matrix<T>& prediction = workspace.output(0);
   const size_t width = prediction.width;
-  const Matrix<T>* dpred = training ? &executor_.output_gradient(0) : nullptr;
+  const Matrix<T>* dpred = training ? &workspace.output_gradient(0) : nullptr;
   Buffer<double> row_loss(block), row_metrics(block * metrics.size());
   Buffer<int32_t> indices(target.indices ? block : 0);
   Buffer<T> values(target.indices ? 0 : block * width);
@@ -343,7 +347,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       const size_t rows = std::min(block, samples - at);
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
-      gather(inputs, options.order, at, mine);
+      gather(workspace, inputs, options.order, at, mine);
       for (size_t r = mine.begin; r < mine.end; ++r) {
         const size_t sample = options.order ? static_cast<size_t>(options.order[at + r]) : at + r;
         if (target.indices) {
@@ -357,7 +361,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
               width);
         }
       }
-      executor_.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
+      workspace.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
 
       LossArgs<T> args{};
       args.rows = mine.count();
@@ -380,7 +384,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
           row_metrics.data()[m * block + r] = metrics[m]->of_row(prediction.row(r), target.indices ? nullptr : values.data() + r * width,
                                                                 target.indices ? indices.data()[r] : 0, width);
       }
-      if (training) executor_.backward(mine);
+      if (training) workspace.backward(mine);
       team.barrier();
 
       if (std::any_of(found.begin(), found.end(), [](const Found& f) { return f.fault != kNone; })) break;
@@ -401,8 +405,8 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       if (training) {
         rule->prepare(coefficients, options.optimizer->hyper.data(), static_cast<double>(iterations + step + 1));
         for_tasks(team, bounds, [&](const GradientTask& task) {
-          if (!executor_.layout(task.parameter).trainable) return;
-          executor_.gradient(task, rows);
+          if (!network_.layout(task.parameter).trainable) return;
+          training_.parameter_gradient(task, rows);
           update_tile(*rule, *states, coefficients, task);
         });
       }
@@ -413,6 +417,8 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   if (training) {
     draws += outcome.steps;
     iterations += outcome.steps;
+  } else {  // evaluated in blocks of its own size; the caller thinks in batches
+    outcome.steps = (outcome.samples + options.batch_size - 1) / options.batch_size;
   }
   for (const Found& f : found) {
     if (f.fault == kBadLabel)

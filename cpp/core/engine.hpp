@@ -4,6 +4,7 @@
 // fit is refused with std::invalid_argument before anything changes.
 #pragma once
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -65,8 +66,8 @@ class Engine {
   virtual void set_state(const std::string& rule, int state, size_t parameter, const void* values) = 0;
 
   virtual void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) = 0;
-  // Rows of the last training forward that no backward has used yet; 0 if there is none.
-  virtual size_t pending_rows() const = 0;
+  // Rows of the last training forward that no backward has used yet, if there is one.
+  virtual std::optional<size_t> pending_rows() const = 0;
   virtual void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) = 0;
   virtual void update(const OptimizerStep& optimizer) = 0;
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;

@@ -28,23 +28,53 @@ struct BinaryCrossEntropyWithLogits {
   }
 };
 
+template <class V>
+inline auto is_zero(V v) {
+  return abs(v) <= V::set1(0);
+}
+
+// Adds up vectors in double precision, lane by lane and always in the same order.
+template <class V>
+class DoubleSum {
+ public:
+  void add(V v, size_t lanes) {
+    typename V::T lane[V::kLanes];
+    v.store(lane);
+    for (size_t i = 0; i < lanes; ++i) sum_[i] += static_cast<double>(lane[i]);
+  }
+  double total() {
+    for (int half = V::kLanes / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) sum_[i] += sum_[i + half];
+    return sum_[0];
+  }
+
+ private:
+  double sum_[V::kLanes] = {};
+};
+
+// f(first column, lanes) over a row; the last call may have fewer lanes.
+template <class V, class F>
+inline void row_each(size_t n, F f) {
+  size_t j = 0;
+  for (; j + V::kLanes <= n; j += V::kLanes) f(j, V::kLanes);
+  if (j < n) f(j, n - j);
+}
+
 template <class V, template <class> class F>
 void elementwise_loss(const LossArgs<typename V::T>& a) {
   using T = typename V::T;
   for (size_t r = 0; r < a.rows; ++r) {
     const T* p = a.pred + r * a.ld_pred;
     const T* t = a.target + r * a.ld_target;
-    a.row_loss[r] = static_cast<double>(row_sum<V>(a.n, [&](size_t j, size_t lanes) {
+    DoubleSum<V> sum;
+    row_each<V>(a.n, [&](size_t j, size_t lanes) {
       V value, gradient;
       F<V>::both(load_lanes<V>(p + j, lanes), load_lanes<V>(t + j, lanes), value, gradient);
       if (a.dpred) store_lanes(gradient * V::set1(a.scale), a.dpred + r * a.ld_dpred + j, lanes);
-      T* values = a.values ? a.values + r * a.n + j : nullptr;
-      if (values) store_lanes(value, values, lanes);
-      if (lanes == V::kLanes) return value;
-      T lane[V::kLanes] = {};  // lanes beyond the row would add F(0, 0)
-      value.store(lane, lanes);
-      return V::load(lane);
-    }));
+      if (a.values) store_lanes(value, a.values + r * a.n + j, lanes);
+      sum.add(value, lanes);
+    });
+    a.row_loss[r] = sum.total();
   }
 }
 
@@ -67,9 +97,13 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
     T total = 1;
     if (t) {
       total = row_sum<V>(a.n, [&](size_t j, size_t lanes) { return load_lanes<V>(t + j, lanes); });
-      a.row_loss[r] = static_cast<double>(row_sum<V>(a.n, [&](size_t j, size_t lanes) {
-        return load_lanes<V>(t + j, lanes) * (V::set1(log_sum) - (load_lanes<V>(p + j, lanes) - V::set1(m)));
-      }));
+      DoubleSum<V> sum;
+      row_each<V>(a.n, [&](size_t j, size_t lanes) {
+        // A class of no weight costs nothing, not even 0 * inf.
+        const V weight = load_lanes<V>(t + j, lanes), minus_log = V::set1(log_sum) - (load_lanes<V>(p + j, lanes) - V::set1(m));
+        sum.add(select(is_zero(weight), V::set1(0), weight * minus_log), lanes);
+      });
+      a.row_loss[r] = sum.total();
     } else {
       a.row_loss[r] = static_cast<double>(log_sum - (p[a.index[r]] - m));
     }

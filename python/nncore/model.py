@@ -308,7 +308,6 @@ class Model(ABC):
             TypeError, ValueError: `x` is no array of samples of the model's input shape.
         """
         x, batch_size = self._samples(x), _positive(batch_size, "batch_size")
-        self._forward_shape = None
         return self.engine.predict([x], batch_size)[0]
 
     def _samples(self, x: npt.ArrayLike, what: str = "x") -> Array:
@@ -358,7 +357,8 @@ class Model(ABC):
         return totals.means()
 
     def _run(self, train: bool, x: Array, target: Array, order: Order | None, start: int, batch_size: int) -> RunResult:
-        self._forward_shape, self._has_gradients = None, False  # the engine's buffers serve the run
+        if train:
+            self._forward_shape, self._has_gradients = None, False  # the engine's buffers serve the run
         loss, optimizer = self.loss, self.optimizer
         return self.engine.run(
             [x],
@@ -378,7 +378,8 @@ class Model(ABC):
         """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow."""
         x = self._samples(x)
         y = self.engine.forward([x], bool(training))[0]
-        self._forward_shape = y.shape if training else None
+        if training:
+            self._forward_shape = y.shape
         return y
 
     def backward(self, dy: npt.ArrayLike) -> Array:
@@ -391,7 +392,7 @@ class Model(ABC):
             dx, shaped like that x.
 
         Raises:
-            RuntimeError: the model's last use was not such a forward (an engine keeps what backward needs only so long).
+            RuntimeError: there was no such forward, or a backward or training by `fit` or `train_on_batch` since.
             TypeError, ValueError: `dy` is no array of real numbers of the output's shape.
 
         >>> import numpy as np, nncore as nn
@@ -401,7 +402,7 @@ class Model(ABC):
         ([[2.0, 2.0]], [[1.0], [3.0]])
         """
         if self._forward_shape is None:
-            raise RuntimeError("backward: expected a forward(x, training=True) just before it")
+            raise RuntimeError("backward: expected a forward(x, training=True) first, and no training since")
         array = real(dy, "dy")
         if array.shape != self._forward_shape:
             raise ValueError(f"dy: expected the output's shape {self._forward_shape}, got {array.shape}")

@@ -94,7 +94,7 @@ class NativeEngine(Engine):
         """See `Engine.backward`."""
         arrays, rows = checks.check_batch("gradients", gradients, self.graph.output_shapes)
         pending = self._core.pending_rows
-        if pending and rows != pending:
+        if pending is not None and rows != pending:
             raise ValueError(f"gradients: expected {pending} rows as in the forward, got {rows}")
         return self._core.backward([np.ascontiguousarray(array, self.dtype) for array in arrays])
 

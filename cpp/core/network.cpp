@@ -1,0 +1,111 @@
+// Building the ops of a graph, and laying out its parameters.
+#include "core/network.hpp"
+
+#include <algorithm>
+
+namespace nncore {
+
+template <class T>
+Network<T>::Network(const GraphDesc& graph, const Kernels<T>& kernels) : graph_(graph), kernels_(kernels) {
+  const size_t count = graph_.nodes.size();
+  consumers_.assign(count, 0);
+  live_.assign(count, false);
+  is_output_.assign(count, false);
+  for (const int i : graph_.outputs) live_[static_cast<size_t>(i)] = is_output_[static_cast<size_t>(i)] = true;
+  for (const int i : graph_.inputs) live_[static_cast<size_t>(i)] = true;
+  for (size_t i = count; i-- > 0;) {
+    if (!live_[i]) continue;
+    for (const int j : graph_.nodes[i].inputs) {
+      live_[static_cast<size_t>(j)] = true;
+      ++consumers_[static_cast<size_t>(j)];
+    }
+  }
+
+  size_t total = 0;
+  for (const ParameterDesc& parameter : graph_.parameters) {
+    layouts_.push_back(layout_of<T>(parameter.shape, parameter.trainable, total));
+    total += layouts_.back().size;
+  }
+  values_ = Buffer<T>(total);
+  users_.resize(layouts_.size());
+  transposed_.resize(layouts_.size());
+
+  for (size_t i = 0; i < count; ++i) {
+    const NodeDesc& node = graph_.nodes[i];
+    ops_.emplace_back();
+    if (node.op == "input") continue;
+    NodeInfo info{static_cast<uint32_t>(i), node.attrs, {}, 1};
+    for (const int j : node.inputs) info.widths.push_back(width(static_cast<size_t>(j)));
+    const auto& first = graph_.nodes[static_cast<size_t>(node.inputs[0])].shape;
+    if (!first.empty()) info.last_axis = static_cast<size_t>(first.back());
+    ops_[i] = make_op<T>(node.op, kernels_, info);
+    if (!live_[i]) continue;
+    cost_ += ops_[i]->cost();
+    for (size_t slot = 0; slot < node.parameters.size(); ++slot)
+      users_[static_cast<size_t>(node.parameters[slot])].emplace_back(i, slot);
+  }
+  plan_tasks();
+}
+
+template <class T>
+size_t Network<T>::width(size_t node) const {
+  size_t width = 1;
+  for (const int64_t n : graph_.nodes[node].shape) width *= static_cast<size_t>(n);
+  return width;
+}
+
+template <class T>
+void Network<T>::plan_tasks() {
+  constexpr size_t kTileRows = 112;  // 8 register tiles of 14 rows and 7 panels of 16: little waste either way
+  constexpr size_t kTilePanels = 2, kVectorPanels = 32;
+  for (size_t p = 0; p < layouts_.size(); ++p) {
+    const ParameterLayout& layout = layouts_[p];
+    const size_t panels = panels_of<T>(layout.columns), step = layout.rows > 1 ? kTilePanels : kVectorPanels;
+    for (size_t panel = 0; panel < panels; panel += step)
+      for (size_t row = 0; row < layout.rows; row += kTileRows)
+        tasks_.push_back({p, {row, std::min(layout.rows, row + kTileRows), panel, std::min(panels, panel + step)}});
+  }
+}
+
+template <class T>
+double Network<T>::task_cost(const GradientTask& task) {
+  const Tile& t = task.tile;
+  return static_cast<double>((t.row_end - t.row_begin) * (t.panel_end - t.panel_begin));
+}
+
+template <class T>
+void Network<T>::allocate_gradients() {
+  if (gradients_.size() != values_.size()) gradients_ = Buffer<T>(values_.size());
+}
+
+template <class T>
+const T* Network<T>::require_transposed(size_t parameter) {
+  Buffer<T>& copy = transposed_[parameter];
+  if (copy.size() == 0) {
+    const ParameterLayout& layout = layouts_[parameter];
+    copy = Buffer<T>(layout.columns * panels_of<T>(layout.rows) * kPanel<T>);
+    stale_ = true;
+  }
+  return copy.data();
+}
+
+template <class T>
+void Network<T>::refresh_transposed(const GradientTask& task) {
+  Buffer<T>& copy = transposed_[task.parameter];
+  if (copy.size() == 0) return;
+  const ParameterLayout& layout = layouts_[task.parameter];
+  kernels_.transpose(copy.data(), value(task.parameter), layout.rows, layout.columns, task.tile.row_begin, task.tile.row_end,
+                     task.tile.panel_begin, task.tile.panel_end);
+}
+
+template <class T>
+void Network<T>::refresh_all_transposed() {
+  if (!stale_) return;
+  for (const GradientTask& task : tasks_) refresh_transposed(task);
+  stale_ = false;
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace nncore
