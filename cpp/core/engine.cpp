@@ -171,7 +171,8 @@ class EngineOf final : public Engine {
   RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) override;
 
  private:
-  static constexpr size_t kMostRows = 256;  // rows that a thread carries through the network at once outside training
+  static constexpr size_t kMostRows = 256;  // rows that a thread carries through the network at once in predict()
+  static constexpr size_t kEvaluationRows = 512;  // rows between two barriers of an evaluation; fixed, as sums depend on it
 
   void read(const T* panels, size_t parameter, void* out) const {
     const ParameterLayout& layout = network_.layout(parameter);
@@ -295,7 +296,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   const auto began = std::chrono::steady_clock::now();
   const bool training = options.optimizer != nullptr;
   const size_t samples = options.order ? options.order_size : inputs[0].rows;
-  const size_t most = training ? options.batch_size : kMostRows * static_cast<size_t>(max_threads());
+  const size_t most = training ? options.batch_size : kEvaluationRows;
   const size_t block = std::min(most, samples - options.start);
   RunOutcome outcome;
   outcome.position = options.start;

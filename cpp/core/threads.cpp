@@ -105,7 +105,7 @@ void Barrier::wait(int size) {
     return;
   }
   for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
-    if (spins < 10000) {
+    if (spins < 1000) {  // some 15 us; longer waits mean that another process has our core
 #if defined(__x86_64__)
       _mm_pause();
 #endif

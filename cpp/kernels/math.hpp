@@ -128,9 +128,12 @@ inline V tanh(V x) {
   return copysign(e / (e + V::set1(2)), x);
 }
 
+// With e = exp(-|x|), 1 / (1 + e) or, for negative x, e / (1 + e): neither overflows.
 template <class V>
 inline V sigmoid(V x) {
-  return V::set1(1) / (V::set1(1) + exp(V::set1(0) - x));
+  const V e = exp(V::set1(0) - abs(x));
+  const V upper = V::set1(1) / (V::set1(1) + e);
+  return select(x < V::set1(0), e * upper, upper);
 }
 
 // exp(-x^2 / 2): the square is split so that its rounding error is not magnified by exp.

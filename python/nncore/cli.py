@@ -148,13 +148,15 @@ def _with_shifted(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray
 
 
 def _curve(history: Mapping[str, Sequence[float]]) -> str:
-    """The learning curve as a table, its epochs ever wider apart, with a bar for the test accuracy."""
-    lines = ["epoch  train loss  train accuracy  test accuracy"]
+    """The learning curve as a table, its epochs ever wider apart, with bars for the test error."""
+    lines = ["epoch  train loss  test loss  test accuracy  test error"]
     epochs = len(history["loss"])
-    for epoch in np.unique(np.geomspace(1, epochs, min(epochs, _CURVE_ROWS)).round().astype(int)):
-        loss, train, test = (history[name][epoch - 1] for name in ("loss", "accuracy", "val_accuracy"))
-        bar = "#" * round(_BAR_WIDTH * test)
-        lines.append(f"{epoch:5d}  {loss:10.4f}  {100 * train:12.2f} %  {100 * test:11.2f} %  {bar}")
+    shown = np.unique(np.geomspace(1, epochs, min(epochs, _CURVE_ROWS)).round().astype(int))
+    worst = max(1 - history["val_accuracy"][epoch - 1] for epoch in shown)
+    for epoch in shown:
+        train, test, accuracy = (history[name][epoch - 1] for name in ("loss", "val_loss", "val_accuracy"))
+        bar = "#" * round(_BAR_WIDTH * (1 - accuracy) / worst) if worst else ""
+        lines.append(f"{epoch:5d}  {train:10.4f}  {test:9.4f}  {100 * accuracy:11.2f} %  {bar}".rstrip())
     return "\n".join(lines)
 
 
@@ -166,10 +168,11 @@ def _plot(history: Mapping[str, Sequence[float]], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(history["loss"]) + 1)
     for part, prefix in (("training, with dropout", ""), ("test", "val_")):
-        left.plot(epochs, history[f"{prefix}loss"], label=part)
-        right.plot(epochs, 100 * (1 - np.asarray(history[f"{prefix}accuracy"])), label=part)
+        left.plot(epochs, history[f"{prefix}loss"], ".-", label=part)
+        right.plot(epochs, 100 * (1 - np.asarray(history[f"{prefix}accuracy"])), ".-", label=part)
     for axes, label in ((left, "cross-entropy"), (right, "error in %")):
         axes.set(xlabel="epoch", ylabel=label, yscale="log" if axes is left else "linear")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     right.set_ylim(bottom=0)

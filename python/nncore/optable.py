@@ -50,7 +50,7 @@ class Attr:
         if isinstance(value, (bool, str)):
             raise TypeError(f"{name} of {owner}: expected a number, got {value!r}")
         try:
-            number = self.type(value)
+            number: float = self.type(value)
         except (TypeError, ValueError, OverflowError):
             raise TypeError(f"{name} of {owner}: expected {self.type.__name__}, got {value!r}") from None
         if number != value and not math.isnan(value):

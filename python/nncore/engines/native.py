@@ -47,7 +47,7 @@ class NativeEngine(Engine):
         return self._core.seed
 
     @property
-    def draws(self) -> int:  # type: ignore[override]
+    def draws(self) -> int:
         """How many training passes have drawn random numbers."""
         return self._core.draws
 
@@ -56,7 +56,7 @@ class NativeEngine(Engine):
         self._core.draws = value
 
     @property
-    def iterations(self) -> int:  # type: ignore[override]
+    def iterations(self) -> int:
         """How many optimizer updates have been made."""
         return self._core.iterations
 

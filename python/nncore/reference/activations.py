@@ -174,7 +174,8 @@ def gelu(x: npt.ArrayLike, approximate: str = "none", *, out: Array | None = Non
     Args:
         x: any shape.
         approximate: ``"none"``: Phi(x) = (1 + erf(x / sqrt(2))) / 2, written erfc(-x / sqrt(2)) / 2, which keeps its
-            accuracy for x far below 0; ``"tanh"``: (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2.
+            accuracy for x far below 0; ``"tanh"``: (1 + tanh(u)) / 2 with u = sqrt(2 / pi) * (x + 0.044715 x^3), written
+            sigmoid(2 u) for the same reason.
         out: receives the result.
 
     Raises:
@@ -207,8 +208,8 @@ def _phi(x: Array, approximate: str) -> tuple[Array, Array]:
         return np.asarray(_erfc(x / -math.sqrt(2)) / 2, x.dtype), np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
     if approximate == "tanh":
         c = math.sqrt(2 / math.pi)
-        t = np.tanh(c * (x + 0.044715 * x**3))
-        return (1 + t) / 2, (1 - t * t) / 2 * (c * (1 + 3 * 0.044715 * x**2))
+        s = sigmoid(2 * c * (x + 0.044715 * x**3))
+        return s, s * (1 - s) * (2 * c * (1 + 3 * 0.044715 * x**2))
     raise ValueError(f"approximate: expected 'none' or 'tanh', got {approximate!r}")
 
 

@@ -18,7 +18,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _BITS = np.uint64(32)
 
 
-def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> Words:
+def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     """Four random 32-bit words from a 128-bit counter and a 64-bit key, in ten rounds.
 
     There is no state: equal arguments give equal words, in any order and on any machine, which is what lets two engines
