@@ -3,53 +3,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
 
 #include "core/cpu.hpp"
-#include "core/metrics.hpp"
+#include "core/scoring.hpp"
 #include "core/threads.hpp"
 #include "core/workspace.hpp"
 
 namespace nncore {
 namespace {
-
-size_t size_of(Source type) {
-  constexpr size_t kSizes[] = {4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
-  static_assert(std::size(kSizes) == static_cast<size_t>(Source::kCount));
-  return kSizes[static_cast<size_t>(type)];
-}
-
-template <class I>
-int64_t read_as(const void* data, size_t i) {
-  return static_cast<int64_t>(static_cast<const I*>(data)[i]);
-}
-
-// Element i of an integer array. Values beyond int64 wrap to negative ones, which no caller accepts.
-int64_t read_integer(const SampleArray& array, size_t i) {
-  switch (array.type) {
-    case Source::kU8: return read_as<uint8_t>(array.data, i);
-    case Source::kI8: return read_as<int8_t>(array.data, i);
-    case Source::kU16: return read_as<uint16_t>(array.data, i);
-    case Source::kI16: return read_as<int16_t>(array.data, i);
-    case Source::kU32: return read_as<uint32_t>(array.data, i);
-    case Source::kI32: return read_as<int32_t>(array.data, i);
-    case Source::kU64: return read_as<uint64_t>(array.data, i);
-    case Source::kI64: return read_as<int64_t>(array.data, i);
-    default: return -1;
-  }
-}
-
-// Finds `name` among table[0..count).
-template <class Row>
-const Row& find(const Row* table, size_t count, const std::string& name, const char* what) {
-  for (size_t i = 0; i < count; ++i)
-    if (name == table[i].name) return table[i];
-  throw std::invalid_argument(std::string(what) + ": the native engine has none called '" + name + "'");
-}
 
 template <class T>
 class EngineOf final : public Engine {
@@ -185,7 +150,7 @@ class EngineOf final : public Engine {
   }
 
   const Rule<T>& find_rule(const std::string& name) const {
-    return find(kernels_.rules, static_cast<size_t>(kernels_.rule_count), name, "rule");
+    return find_named(kernels_.rules, static_cast<size_t>(kernels_.rule_count), name, "rule");
   }
   // The states of `rule`, arenas beside the parameters'; zeros at first.
   std::vector<Buffer<T>>& states_of(const Rule<T>& rule) {
@@ -207,15 +172,9 @@ class EngineOf final : public Engine {
   // Converts samples into the input buffers: row r takes sample order[first + r], or first + r without an order.
   void gather(const Workspace<T>& workspace, const std::vector<SampleArray>& inputs, const int64_t* order, size_t first,
               Rows rows) const {
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const SampleArray& in = inputs[i];
-      const size_t bytes = in.width * size_of(in.type);
-      const auto convert = kernels_.convert[static_cast<size_t>(in.type)];
-      for (size_t r = rows.begin; r < rows.end; ++r) {
-        const size_t sample = order ? static_cast<size_t>(order[first + r]) : first + r;
-        convert(workspace.input(i).row(r), static_cast<const char*>(in.data) + sample * bytes, in.width);
-      }
-    }
+    for (size_t i = 0; i < inputs.size(); ++i)
+      for (size_t r = rows.begin; r < rows.end; ++r)
+        convert_row(kernels_, workspace.input(i).row(r), inputs[i], order ? static_cast<size_t>(order[first + r]) : first + r);
   }
 
   void copy_out(void* out, const Matrix<T>& from, Rows rows, size_t first) const {
@@ -296,52 +255,24 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   const auto began = std::chrono::steady_clock::now();
   const bool training = options.optimizer != nullptr;
   const size_t samples = options.order ? options.order_size : inputs[0].rows;
-  const size_t most = training ? options.batch_size : kEvaluationRows;
-  const size_t block = std::min(most, samples - options.start);
-  RunOutcome outcome;
-  outcome.position = options.start;
-  outcome.metrics.assign(options.metrics.size(), 0.0);
-  if (block == 0) return outcome;
-
-  const Loss<T>& loss = find(kernels_.losses, static_cast<size_t>(kernels_.loss_count), options.loss, "loss");
-  std::vector<const Metric<T>*> metrics;
-  for (const std::string& name : options.metrics) {
-    metrics.push_back(&find(kMetrics<T>, std::size(kMetrics<T>), name, "metrics"));
-    if (target.indices && !metrics.back()->takes_indices)
-      throw std::invalid_argument("metrics: '" + name + "' expects target values, got class indices");
-  }
+  const size_t block = std::min(training ? options.batch_size : kEvaluationRows, samples - options.start);
   const Rule<T>* rule = training ? &find_rule(options.optimizer->rule) : nullptr;
   std::vector<Buffer<T>>* states = rule ? &states_of(*rule) : nullptr;
   Workspace<T>& workspace = training ? training_ : inference_;
-  workspace.prepare(block, training ? Level::kTraining : Level::kInference);
+  const int count = threads(block, training ? 3 : 1);
+  if (block > 0) workspace.prepare(block, training ? Level::kTraining : Level::kInference);
+  Scoring<T> scoring(kernels_, workspace, target, options, block, count);
+  if (block == 0) return scoring.outcome();
   if (training) {
     pending_rows_.reset();
-    network_.refresh_all_transposed();
     has_gradients_ = true;
+    network_.refresh_all_transposed();
   }
-
-  const Matrix<T>& prediction = workspace.output(0);
-  const size_t width = prediction.width;
-  const Matrix<T>* dpred = training ? &workspace.output_gradient(0) : nullptr;
-  Buffer<double> row_loss(block), row_metrics(block * metrics.size());
-  Buffer<int32_t> indices(target.indices ? block : 0);
-  Buffer<T> values(target.indices ? 0 : block * width);
-  const int count = threads(block, training ? 3 : 1);
   const std::vector<size_t> bounds = share_tasks(count);
-
-  enum Fault { kNone, kBadLabel, kNotFinite };
-  struct alignas(64) Found {
-    Fault fault = kNone;
-    size_t sample = 0;
-    int64_t label = 0;
-    double loss = 0;
-  };
-  std::vector<Found> found(static_cast<size_t>(count));
   bool stop = false;  // written by rank 0 between the two barriers of a step, read after the second
 
   parallel(count, [&](const Team& team) {
     const FlushSubnormals flush;
-    Found& mine_found = found[static_cast<size_t>(team.rank)];
     double coefficients[kMaxCoefficients];
     size_t step = 0;
     for (size_t at = options.start; at < samples && !stop; at += block, ++step) {
@@ -349,65 +280,21 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
       gather(workspace, inputs, options.order, at, mine);
-      for (size_t r = mine.begin; r < mine.end; ++r) {
-        const size_t sample = options.order ? static_cast<size_t>(options.order[at + r]) : at + r;
-        if (target.indices) {
-          const int64_t label = read_integer(target.array, sample);
-          const bool good = label >= 0 && static_cast<uint64_t>(label) < width;
-          if (!good) mine_found = {kBadLabel, sample, label, 0};
-          indices.data()[r] = good ? static_cast<int32_t>(label) : 0;
-        } else {
-          kernels_.convert[static_cast<size_t>(target.array.type)](
-              values.data() + r * width, static_cast<const char*>(target.array.data) + sample * width * size_of(target.array.type),
-              width);
-        }
-      }
       workspace.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
-
-      LossArgs<T> args{};
-      args.rows = mine.count();
-      args.n = width;
-      args.pred = prediction.row(mine.begin);
-      args.ld_pred = prediction.ld;
-      args.target = target.indices ? nullptr : values.data() + mine.begin * width;
-      args.ld_target = width;
-      args.index = target.indices ? indices.data() + mine.begin : nullptr;
-      args.row_loss = row_loss.data() + mine.begin;
-      args.dpred = training ? dpred->row(mine.begin) : nullptr;
-      args.ld_dpred = training ? dpred->ld : 0;
-      const double parts = loss.elementwise ? static_cast<double>(width) : 1.0;
-      args.scale = static_cast<T>(options.mean ? 1.0 / (static_cast<double>(rows) * parts) : 1.0);
-      loss.run(args);
-      for (size_t r = mine.begin; r < mine.end; ++r) {
-        if (!std::isfinite(row_loss.data()[r]) && mine_found.fault == kNone)
-          mine_found = {kNotFinite, options.order ? static_cast<size_t>(options.order[at + r]) : at + r, 0, row_loss.data()[r]};
-        for (size_t m = 0; m < metrics.size(); ++m)
-          row_metrics.data()[m * block + r] = metrics[m]->of_row(prediction.row(r), target.indices ? nullptr : values.data() + r * width,
-                                                                target.indices ? indices.data()[r] : 0, width);
-      }
+      scoring.score(team.rank, at, rows, mine);
       if (training) workspace.backward(mine);
       team.barrier();
 
-      if (std::any_of(found.begin(), found.end(), [](const Found& f) { return f.fault != kNone; })) break;
+      if (scoring.failed()) break;
       if (team.rank == 0) {
-        double sum = 0;
-        for (size_t r = 0; r < rows; ++r) sum += row_loss.data()[r];
-        outcome.loss += sum / parts;
-        for (size_t m = 0; m < metrics.size(); ++m) {
-          double metric = 0;
-          for (size_t r = 0; r < rows; ++r) metric += row_metrics.data()[m * block + r];
-          outcome.metrics[m] += metric;
-        }
-        outcome.samples += rows;
-        outcome.position = at + rows;
-        ++outcome.steps;
+        scoring.collect(rows);
         stop = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
       }
       if (training) {
         rule->prepare(coefficients, options.optimizer->hyper.data(), static_cast<double>(iterations + step + 1));
         for_tasks(team, bounds, [&](const GradientTask& task) {
           if (!network_.layout(task.parameter).trainable) return;
-          training_.parameter_gradient(task, rows);
+          workspace.parameter_gradient(task, rows);
           update_tile(*rule, *states, coefficients, task);
         });
       }
@@ -415,21 +302,12 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
     }
   });
 
+  const RunOutcome outcome = scoring.outcome();
   if (training) {
     draws += outcome.steps;
     iterations += outcome.steps;
-  } else {  // evaluated in blocks of its own size; the caller thinks in batches
-    outcome.steps = (outcome.samples + options.batch_size - 1) / options.batch_size;
   }
-  for (const Found& f : found) {
-    if (f.fault == kBadLabel)
-      throw std::invalid_argument("target: expected class indices from 0 to " + std::to_string(width - 1) + ", got " +
-                                  std::to_string(f.label) + " in row " + std::to_string(f.sample));
-    if (f.fault == kNotFinite)
-      throw DivergenceError("the loss of batch " + std::to_string(outcome.position / options.batch_size) + " is " +
-                            std::to_string(f.loss) + " (sample " + std::to_string(f.sample) +
-                            "); its update has not been made");
-  }
+  scoring.throw_if_failed();
   return outcome;
 }
 

@@ -1,21 +1,13 @@
 // Elementwise, row-wise, loss and optimizer kernels over whole arrays; the matrix product is in products.cpp.
 #include "core/functions.hpp"
 
-#include <stdexcept>
-
 #include "core/dropout.hpp"
 #include "core/memory.hpp"
+#include "core/samples.hpp"
 #include "core/threads.hpp"
 
 namespace nncore {
 namespace {
-
-template <class Row>
-const Row& find_row(const Row* table, int count, const std::string& name, const char* what) {
-  for (int i = 0; i < count; ++i)
-    if (name == table[i].name) return table[i];
-  throw std::invalid_argument(std::string(what) + ": there is no native one called '" + name + "'");
-}
 
 // f(begin, end) over parts of n elements, each a multiple of `step` long; `work` is the cost of an element in multiply-adds.
 template <class F>
@@ -33,7 +25,7 @@ constexpr double kElement = 16;  // an elementwise pass costs about as much as t
 
 template <class T>
 const Activation<T>& find_activation(const Kernels<T>& kernels, const std::string& name) {
-  return find_row(kernels.activations, kernels.activation_count, name, "activation");
+  return find_named(kernels.activations, static_cast<size_t>(kernels.activation_count), name, "activation");
 }
 
 template <class T>
@@ -51,14 +43,14 @@ void activation_backward(const Kernels<T>&, const Activation<T>& f, T* dx, const
 
 template <class T>
 void rows_forward(const Kernels<T>& kernels, const std::string& name, T* y, const T* x, size_t rows, size_t n) {
-  const RowOp<T>& f = find_row(kernels.row_ops, kernels.row_op_count, name, "row op");
+  const RowOp<T>& f = find_named(kernels.row_ops, static_cast<size_t>(kernels.row_op_count), name, "row op");
   split(rows, 1, kElement * static_cast<double>(n),
         [&](size_t begin, size_t end) { f.forward(y + begin * n, x + begin * n, end - begin, n, n); });
 }
 
 template <class T>
 void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows, size_t n) {
-  const RowOp<T>& f = find_row(kernels.row_ops, kernels.row_op_count, name, "row op");
+  const RowOp<T>& f = find_named(kernels.row_ops, static_cast<size_t>(kernels.row_op_count), name, "row op");
   split(rows, 1, kElement * static_cast<double>(n), [&](size_t begin, size_t end) {
     f.backward(dx + begin * n, y + begin * n, dy + begin * n, end - begin, n, n);
   });
@@ -93,7 +85,7 @@ void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, si
 
 template <class T>
 double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args) {
-  const Loss<T>& f = find_row(kernels.losses, kernels.loss_count, name, "loss");
+  const Loss<T>& f = find_named(kernels.losses, static_cast<size_t>(kernels.loss_count), name, "loss");
   Buffer<double> row_loss(args.row_loss ? 0 : args.rows);
   if (!args.row_loss) args.row_loss = row_loss.data();
   split(args.rows, 1, kElement * static_cast<double>(args.n), [&](size_t begin, size_t end) {
@@ -115,7 +107,7 @@ double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args
 template <class T>
 void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T* g, T* const* states, size_t n,
                const std::vector<double>& hyper, double t) {
-  const Rule<T>& rule = find_row(kernels.rules, kernels.rule_count, name, "rule");
+  const Rule<T>& rule = find_named(kernels.rules, static_cast<size_t>(kernels.rule_count), name, "rule");
   double coefficients[kMaxCoefficients];
   rule.prepare(coefficients, hyper.data(), t);
   split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) {

@@ -59,13 +59,14 @@ def _softplus(x):
     return -_log_sigmoid(-x)
 
 
+# In the tanh form of gelu, exp magnifies the rounding of its argument, which reaches -140 where the result is 1e-30 and less.
 # name: native, oracle, most ULP in float32, in float64 (None: the oracle is no better than float64), largest |x| tried
 FUNCTIONS = {
-    "sigmoid": (ops.sigmoid, _sigmoid, 2.5, 2.5, None),
+    "sigmoid": (ops.sigmoid, _sigmoid, 3.0, 3.0, None),
     "tanh": (ops.tanh, np.tanh, 3.0, 3.0, None),
     "elu (expm1)": (ops.elu, _elu, 2.0, 2.0, None),
     "gelu": (ops.gelu, _gelu, 5.0, None, 12.0),
-    "gelu (tanh)": (lambda x: ops.gelu(x, "tanh"), _gelu_tanh, 90.0, None, 12.0),
+    "gelu (tanh)": (lambda x: ops.gelu(x, "tanh"), _gelu_tanh, 200.0, None, 12.0),
     "softmax": (_native_softmax_pair, _softmax_pair, 2.5, 2.5, None),
     "softplus (log1p)": (_native_softplus, _softplus, 2.5, 2.5, None),
 }
