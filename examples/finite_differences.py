@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> float:
             a, b = exact[name][index], approximate[name][index]
             label = f"{name}[{', '.join(map(str, index))}]"
             print(f"{label:<22}{a:18.12f}{b:20.12f}{a - b:13.1e}")
-            largest = max(largest, abs(a - b))
+            largest = max(largest, float(abs(a - b)))
     print(f"largest difference: {largest:.1e}")
     return largest
 

@@ -6,12 +6,12 @@ import inspect
 
 import numpy as np
 import pytest
-from op_cases import LOSS_CASES, OP_CASES, RULE_CASES
 
 from nncore import _core, ops, reference
 from nncore.engines import reference as reference_engine
 from nncore.metrics import METRICS
 from nncore.optable import LOSSES, OPS, RULES
+from op_cases import LOSS_CASES, OP_CASES, RULE_CASES
 
 
 def test_every_op_has_one_native_implementation():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from nncore.optable import OPS, AttrValue, Shape
@@ -62,12 +63,12 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    @property
+    @cached_property
     def input_shapes(self) -> tuple[Shape, ...]:
         """Per-sample shapes of the inputs."""
         return tuple(self.nodes[i].shape for i in self.inputs)
 
-    @property
+    @cached_property
     def output_shapes(self) -> tuple[Shape, ...]:
         """Per-sample shapes of the outputs."""
         return tuple(self.nodes[i].shape for i in self.outputs)
@@ -127,7 +128,7 @@ class GraphBuilder:
         """Apply `op` to earlier nodes; returns the new node's index.
 
         Raises:
-            ValueError: unknown op, wrong number of inputs, an attribute out of bounds, shapes or parameters that do not fit.
+            ValueError: unknown op, wrong number of inputs, attribute out of bounds, shapes or parameters that do not fit.
         """
         if op not in OPS:
             raise ValueError(f"unknown op {op!r}: expected one of {', '.join(OPS)}")

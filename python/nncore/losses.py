@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nncore.arrays import Array, as_rows, batch_shape, check_finite
 from nncore.optable import LOSSES as ROWS
-from nncore.optable import AttrValue, Shape
+from nncore.optable import AttrValue, LossSpec, Shape
 
 __all__ = ["LOSSES", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss", "get"]
 
@@ -24,12 +24,18 @@ class Loss(ABC):
 
     Attributes:
         name: the row's name.
+        spec: the row and its options as an engine takes them.
     """
 
     name: ClassVar[str]
 
     def __init__(self, reduction: str = "mean") -> None:
-        self.attrs: Mapping[str, AttrValue] = ROWS[self.name].fill({"reduction": reduction})
+        self.spec = LossSpec(self.name, ROWS[self.name].fill({"reduction": reduction}))
+
+    @property
+    def attrs(self) -> Mapping[str, AttrValue]:
+        """The options."""
+        return self.spec.attrs
 
     def check_output(self, shape: Shape) -> None:  # noqa: B027 - most losses follow any output
         """Raise ValueError unless the loss can follow an output of per-sample `shape`."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nncore import engines, initializers, losses, metrics, optimizers
 from nncore.arrays import Array, as_rows, check_sample_shape, real
-from nncore.engines.base import Engine, LossSpec, RuleSpec, RunResult
+from nncore.engines.base import Engine, RunResult
 from nncore.feeds import ArrayFeed, BatchFeed, Feed, Order, Totals
 from nncore.graph import Graph, GraphBuilder
 from nncore.history import History
@@ -366,9 +366,9 @@ class Model(ABC):
             order=order,
             start=start,
             batch_size=batch_size,
-            loss=LossSpec(loss.name, loss.attrs),
+            loss=loss.spec,
             metrics=self._engine_metrics,
-            rule=RuleSpec(optimizer.rule, optimizer.attrs) if train else None,
+            rule=optimizer.spec if train else None,
             deadline=_DEADLINE,
         )
 
@@ -418,7 +418,7 @@ class Model(ABC):
             RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
         """
         self._need_gradients()
-        self.engine.update(RuleSpec(optimizer.rule, optimizer.attrs))
+        self.engine.update(optimizer.spec)
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by name, such as ``"dense.kernel"``."""

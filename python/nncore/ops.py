@@ -1,7 +1,7 @@
 """The native kernels as functions on NumPy arrays: the same names, signatures and errors as `nncore.reference`.
 
-Each op is a forward and a backward, in float32 or float64, on as many threads as it is worth. The docstrings are those of the
-reference functions, which are the specification.
+Each op is a forward and a backward, in float32 or float64, on as many threads as it is worth. The docstrings are those of
+the reference functions, which are the specification.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _rowwise_backward(name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.Arr
 
 
 @_specified
-def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:  # noqa: D103 - docstrings come from the reference
+def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return _elementwise("identity", x, [], out)
 
 

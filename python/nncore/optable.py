@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
-__all__ = ["LOSSES", "OPS", "RULES", "Attr", "AttrValue", "Loss", "Op", "Rule", "Shape"]
+__all__ = ["LOSSES", "OPS", "RULES", "Attr", "AttrValue", "Loss", "LossSpec", "Op", "Rule", "RuleSpec", "Shape"]
 
 Shape = tuple[int, ...]
 AttrValue = float | int | bool | str
@@ -249,3 +250,40 @@ RULES = _table(
         states=("v",),
     ),
 )
+
+
+def _row(table: Mapping[str, _RowT], what: str, name: str) -> _RowT:
+    if name not in table:
+        raise ValueError(f"{what}: expected one of {', '.join(map(repr, table))}, got {name!r}")
+    return table[name]
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """A row of `LOSSES` and its attributes."""
+
+    name: str
+    attrs: Attrs = field(default_factory=dict)
+
+    @cached_property
+    def filled(self) -> dict[str, AttrValue]:
+        """All attributes, checked; a ValueError for an unknown loss or a value out of bounds."""
+        return _row(LOSSES, "loss", self.name).fill(self.attrs)
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """A row of `RULES` and its hyper-parameters."""
+
+    name: str
+    attrs: Attrs = field(default_factory=dict)
+
+    @cached_property
+    def filled(self) -> dict[str, AttrValue]:
+        """All hyper-parameters, checked; a ValueError for an unknown rule or a value out of bounds."""
+        return _row(RULES, "rule", self.name).fill(self.attrs)
+
+    @cached_property
+    def encoded(self) -> tuple[str, list[float]]:
+        """Name and hyper-parameters as the native core takes them."""
+        return self.name, _row(RULES, "rule", self.name).encode(self.filled)

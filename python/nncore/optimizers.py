@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nncore.optable import RULES, AttrValue
+from nncore.optable import RULES, AttrValue, RuleSpec
 
 if TYPE_CHECKING:
     from nncore.model import Model
@@ -17,36 +17,41 @@ class Optimizer:
     """Hyper-parameters of one row of `nncore.optable.RULES`.
 
     Holds no state, so one object may serve several models. The learning rate may be set at any time.
-
-    Attributes:
-        rule: the row's name.
     """
 
     def __init__(self, rule: str, **attrs: AttrValue) -> None:
-        self.rule = rule
-        self._attrs = RULES[rule].fill(attrs)
+        self._spec = RuleSpec(rule, RULES[rule].fill(attrs))
+
+    @property
+    def spec(self) -> RuleSpec:
+        """The rule and its hyper-parameters as an engine takes them."""
+        return self._spec
+
+    @property
+    def rule(self) -> str:
+        """The row's name."""
+        return self._spec.name
 
     @property
     def attrs(self) -> Mapping[str, AttrValue]:
-        """The hyper-parameters, as the rule takes them."""
-        return self._attrs
+        """The hyper-parameters."""
+        return self._spec.attrs
 
     @property
     def learning_rate(self) -> float:
         """The learning rate: a finite number >= 0."""
-        return float(self._attrs["learning_rate"])
+        return float(self.attrs["learning_rate"])
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        # A new dict: specs already handed to an engine keep the old value.
-        self._attrs = RULES[self.rule].fill({**self._attrs, "learning_rate": value})
+        self._spec = RuleSpec(self.rule, RULES[self.rule].fill({**self.attrs, "learning_rate": value}))
 
     def step(self, model: Model) -> None:
         """Update the parameters of `model` from the gradients that its last `backward` left."""
         model.apply_gradients(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._attrs.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.attrs.items())})"
 
 
 class SGD(Optimizer):

@@ -43,7 +43,8 @@ def test_tuples_of_arrays_stay_together() -> None:
 
 
 @pytest.mark.parametrize(("n", "size", "drop", "sizes"), [
-    (7, 3, False, [3, 3, 1]), (7, 3, True, [3, 3]), (6, 3, True, [3, 3]), (2, 5, False, [2]), (2, 5, True, []), (0, 5, False, []),
+    (7, 3, False, [3, 3, 1]), (7, 3, True, [3, 3]), (6, 3, True, [3, 3]),
+    (2, 5, False, [2]), (2, 5, True, []), (0, 5, False, []),
 ])  # fmt: skip
 def test_sizes_of_batches(n: int, size: int, drop: bool, sizes: list[int]) -> None:
     for shuffle in (False, True):

@@ -8,8 +8,8 @@ import pytest
 import networks
 from nncore import reference
 from nncore.engines import create
-from nncore.engines.base import LossSpec, RuleSpec
 from nncore.graph import GraphBuilder
+from nncore.optable import LossSpec, RuleSpec
 
 SGD = RuleSpec("sgd", {"learning_rate": 0.1})
 MSE = LossSpec("mse")

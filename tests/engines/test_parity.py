@@ -7,7 +7,7 @@ import pytest
 
 import networks
 from nncore.engines import create
-from nncore.engines.base import LossSpec, RuleSpec
+from nncore.optable import LossSpec, RuleSpec
 
 ATOL = {"float32": 1e-4, "float64": 1e-10}
 

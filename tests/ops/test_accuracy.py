@@ -1,8 +1,8 @@
 """The largest error of every transcendental function, in units in the last place, over the whole range of its type.
 
-The oracle computes in a longer type (float64 for float32, 80-bit for float64 where the machine has it). An error is counted in
-units of the spacing of numbers at the right result. Results below the smallest normal number count as that small: the training
-loop flushes them to zero anyway.
+The oracle computes in a longer type (float64 for float32, 80-bit for float64 where the machine has it). An error is counted
+in units of the spacing of numbers at the right result. Results below the smallest normal number count as that small: the
+training loop flushes them to zero anyway.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _softplus(x):
     return -_log_sigmoid(-x)
 
 
-# In the tanh form of gelu, exp magnifies the rounding of its argument, which reaches -140 where the result is 1e-30 and less.
+# In the tanh form of gelu, exp magnifies the rounding of its argument, which reaches -140 where the result is below 1e-30.
 # name: native, oracle, most ULP in float32, in float64 (None: the oracle is no better than float64), largest |x| tried
 FUNCTIONS = {
     "sigmoid": (ops.sigmoid, _sigmoid, 3.0, 3.0, None),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from op_cases import DTYPES, LOSS_CASES, OP_CASES, RULE_CASES, generator, variants
 
 from nncore import _core, ops, reference
+from op_cases import DTYPES, LOSS_CASES, OP_CASES, RULE_CASES, generator, variants
 
 
 @pytest.fixture(params=_core.supported_isas(), autouse=True)

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from nncore.engines import create
-from nncore.engines.base import LossSpec, RuleSpec
 from nncore.graph import GraphBuilder
+from nncore.optable import LossSpec, RuleSpec
 from op_cases import LOSS_CASES, OP_CASES, RULE_CASES, generator, variants
 
 FUNCTIONS = {

@@ -7,35 +7,19 @@ once gives the same numbers through both, up to rounding.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nncore.graph import Graph
-from nncore.optable import AttrValue
+from nncore.optable import LossSpec, RuleSpec
 
-__all__ = ["Array", "Engine", "LossSpec", "RuleSpec", "RunResult"]
+__all__ = ["Array", "Engine", "RunResult"]
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """A row of `nncore.optable.LOSSES` and its attributes."""
-
-    name: str
-    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RuleSpec:
-    """A row of `nncore.optable.RULES` and its hyper-parameters."""
-
-    name: str
-    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

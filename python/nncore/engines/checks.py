@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nncore.engines.base import Array, LossSpec
+from nncore.engines.base import Array
 from nncore.graph import Graph
-from nncore.optable import LOSSES, Shape
+from nncore.optable import LOSSES, LossSpec, Shape
 
 __all__ = ["check_batch", "check_batch_size", "check_order", "check_target"]
 
@@ -47,8 +47,7 @@ def check_target(graph: Graph, loss: LossSpec, target: npt.ArrayLike, rows: int)
     """
     if len(graph.outputs) != 1:
         raise ValueError(f"graph: expected one output to take a loss of, got {len(graph.outputs)}")
-    if loss.name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, got {loss.name!r}")
+    _ = loss.filled  # checks it
     (shape,) = graph.output_shapes
     array = _real("target", target)
     if "indices" in LOSSES[loss.name].targets:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from nncore import _core
 from nncore.engines import checks
-from nncore.engines.base import Array, Engine, LossSpec, RuleSpec, RunResult
+from nncore.engines.base import Array, Engine, RunResult
 from nncore.graph import Graph
-from nncore.optable import LOSSES, OPS, RULES
+from nncore.optable import LOSSES, OPS, RULES, LossSpec, RuleSpec
 
 __all__ = ["NativeEngine"]
 
@@ -100,7 +100,7 @@ class NativeEngine(Engine):
 
     def update(self, rule: RuleSpec) -> None:
         """See `Engine.update`."""
-        self._core.update(*_encoded(rule))
+        self._core.update(*rule.encoded)
 
     def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
         """See `Engine.predict`."""
@@ -133,9 +133,9 @@ class NativeEngine(Engine):
             start=start,
             batch_size=batch_size,
             loss=loss.name,
-            mean=LOSSES[loss.name].fill(loss.attrs)["reduction"] == "mean",
+            mean=loss.filled["reduction"] == "mean",
             metrics=list(metrics),
-            rule=None if rule is None else _encoded(rule),
+            rule=None if rule is None else rule.encoded,
             deadline=deadline,
         )
         return RunResult(position, samples, steps, total, tuple(sums))
@@ -160,14 +160,6 @@ def as_source(array: Array) -> Array:
     elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-
-
-def _encoded(rule: RuleSpec) -> tuple[str, list[float]]:
-    """The rule as the core takes it: its name and its hyper-parameters in the row's order."""
-    if rule.name not in RULES:
-        raise ValueError(f"rule: expected one of {', '.join(map(repr, RULES))}, got {rule.name!r}")
-    row = RULES[rule.name]
-    return rule.name, row.encode(row.fill(rule.attrs))
 
 
 def _state_index(rule: str, state: str) -> int:

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from nncore import reference as ref
 from nncore.engines import checks
-from nncore.engines.base import Array, Engine, LossSpec, RuleSpec, RunResult
+from nncore.engines.base import Array, Engine, RunResult
 from nncore.graph import Graph
 from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import RULES as RULE_ROWS
-from nncore.optable import AttrValue, Rule
+from nncore.optable import AttrValue, LossSpec, RuleSpec
 from nncore.reference.activations import ACTIVATIONS
 from nncore.reference.metrics import METRICS
 
@@ -228,7 +228,8 @@ class ReferenceEngine(Engine):
 
     def update(self, rule: RuleSpec) -> None:
         """See `Engine.update`."""
-        row, attrs = _rule(rule)
+        attrs = rule.filled
+        row = RULE_ROWS[rule.name]
         for i, spec in enumerate(self.graph.parameters):
             if spec.trainable:
                 states = [self._state(rule.name, state, i) for state in row.states]
@@ -276,7 +277,7 @@ class ReferenceEngine(Engine):
             if name not in METRICS:
                 raise ValueError(f"metrics: expected some of {', '.join(map(repr, METRICS))}, got {name!r}")
         if rule is not None:
-            _rule(rule)
+            _ = rule.filled  # checks it
 
         position, steps, loss_sum, metric_sums = start, 0, 0.0, [0.0] * len(metrics)
         while position < total and (steps == 0 or time.monotonic() - began < deadline):
@@ -321,16 +322,8 @@ def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:
     destination[...] = array
 
 
-def _rule(rule: RuleSpec) -> tuple[Rule, dict[str, AttrValue]]:
-    """The rule's row, and its attributes checked and complete."""
-    if rule.name not in RULE_ROWS:
-        raise ValueError(f"rule: expected one of {', '.join(map(repr, RULE_ROWS))}, got {rule.name!r}")
-    row = RULE_ROWS[rule.name]
-    return row, row.fill(rule.attrs)
-
-
 def _batch_loss(loss: LossSpec) -> tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]:
     """What is reported of a batch, always the mean loss; and the gradient, which is that of the loss's own reduction."""
-    attrs = LOSS_ROWS[loss.name].fill(loss.attrs)
+    attrs = loss.filled
     value_of, gradient_of = LOSSES[loss.name]
     return lambda y, t: float(value_of(y, t)), lambda y, t: gradient_of(y, t, **attrs)

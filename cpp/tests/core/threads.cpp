@@ -1,0 +1,148 @@
+// Teams, the barrier, parallel regions, and what threads carry: flushed subnormals, and caution after a fork.
+#include "core/threads.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "support.hpp"
+
+#if defined(__linux__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+TEST_SUITE_BEGIN("core/threads");
+
+namespace nncore {
+namespace {
+
+TEST_CASE("Team::share covers everything once, in rank order and in whole steps, evenly") {
+  Barrier barrier;
+  for (const size_t count : {0, 1, 5, 16, 17, 100, 1000})
+    for (const size_t step : {1, 2, 16})
+      for (int size = 1; size <= 9; ++size) {
+        CAPTURE(count);
+        CAPTURE(step);
+        CAPTURE(size);
+        size_t next = 0, least = SIZE_MAX, most = 0;
+        for (int rank = 0; rank < size; ++rank) {
+          size_t begin = 1, end = 0;
+          Team{rank, size, &barrier}.share(count, step, begin, end);
+          CHECK(begin == next);
+          CHECK(end >= begin);
+          CHECK((begin % step == 0 || begin == count));
+          least = std::min(least, end - begin);
+          most = std::max(most, end - begin);
+          next = end;
+        }
+        CHECK(next == count);
+        CHECK(most - least < 2 * step);
+      }
+}
+
+TEST_CASE("parallel gives every rank once, and the barrier orders what they do") {
+  for (const int asked : {1, 2, 4, 7}) {
+    CAPTURE(asked);
+    std::vector<int> seen(static_cast<size_t>(asked)), sums(static_cast<size_t>(asked));
+    int size = 0;
+    parallel(asked, [&](const Team& team) {
+      const auto rank = static_cast<size_t>(team.rank);
+      if (team.rank == 0) size = team.size;
+      for (int round = 1; round <= 50; ++round) {
+        seen[rank] = round;
+        team.barrier();
+        for (int other = 0; other < team.size; ++other) sums[rank] += seen[static_cast<size_t>(other)] == round;
+        team.barrier();
+      }
+    });
+    CHECK(size >= 1);
+    CHECK(size <= asked);
+    for (int rank = 0; rank < size; ++rank) CHECK(sums[static_cast<size_t>(rank)] == 50 * size);
+  }
+}
+
+TEST_CASE("parallel with no or a negative number runs on the caller's thread") {
+  for (const int asked : {1, 0, -3}) {
+    const std::thread::id caller = std::this_thread::get_id();
+    int calls = 0;
+    parallel(asked, [&](const Team& team) {
+      ++calls;
+      CHECK(team.rank == 0);
+      CHECK(team.size == 1);
+      CHECK((std::this_thread::get_id() == caller));
+      team.barrier();
+    });
+    CHECK(calls == 1);
+  }
+}
+
+TEST_CASE("Barrier under contention: more threads than cores, uneven work") {
+  constexpr int kThreads = 6, kRounds = 300;
+  Barrier barrier;
+  int counter = 0;  // rank round % kThreads adds one in every round; everybody must see it
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < kThreads; ++rank)
+    threads.emplace_back([&, rank] {
+      for (int round = 0; round < kRounds; ++round) {
+        if (round % kThreads == rank) {
+          if (round % 10 == 0) std::this_thread::yield();
+          ++counter;
+        }
+        barrier.wait(kThreads);
+        if (counter != round + 1) ++wrong;
+        barrier.wait(kThreads);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(counter == kRounds);
+}
+
+TEST_CASE("threads_for: one thread for little work, never more than the limit") {
+  CHECK(max_threads() >= 1);
+  const ThreadLimit limit(4);
+  CHECK(max_threads() == 4);
+  CHECK(threads_for(0) == 1);
+  CHECK(threads_for(400e3) == 1);
+  CHECK(threads_for(500e3) == 2);
+  CHECK(threads_for(1e18) == 4);
+  const ThreadLimit one(1);
+  CHECK(threads_for(1e18) == 1);
+}
+
+#if defined(__x86_64__) || defined(__aarch64__)
+TEST_CASE("FlushSubnormals holds for its lifetime only") {
+  volatile float small = std::numeric_limits<float>::min();
+  const auto half = [&] { return static_cast<float>(small * 0.5f); };
+  CHECK(half() > 0);
+  {
+    const FlushSubnormals flush;
+    CHECK(half() == 0);
+  }
+  CHECK(half() > 0);
+}
+#endif
+
+// ThreadSanitizer forbids threads in a process forked from a threaded one; that this needs none is what is tested.
+#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("a process forked after a parallel region stays on one thread, and does not hang") {
+  parallel(2, [](const Team&) {});
+  CHECK_FALSE(single_threaded_after_fork());
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    int size = 0;
+    parallel(4, [&](const Team& team) { size = team.size; });
+    _exit(size == 1 && single_threaded_after_fork() ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK_FALSE(single_threaded_after_fork());
+}
+#endif
+
+}  // namespace
+}  // namespace nncore

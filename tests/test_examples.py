@@ -1,0 +1,118 @@
+"""Every example runs on small input and does what it says."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import nncore as nn
+
+FOLDER = Path(__file__).parents[1] / "examples"
+TESTED = {"finite_differences", "mnist", "own_loop", "xor"}
+
+
+def example(name: str) -> ModuleType:
+    spec = spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == TESTED
+
+
+@pytest.mark.parametrize("outputs", ["1", "2"])
+def test_xor_from_twenty_seeds(outputs: str, engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    solved = example("xor").main(["--outputs", outputs, "--seeds", "20", "--engine", engine_name])
+    assert solved >= 18
+    out = capsys.readouterr().out
+    assert out.count("right\n") == solved
+    assert f"all four rows right from {solved} of 20 seeds" in out
+
+
+def test_xor_says_what_is_wrong(engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("xor").main(["--epochs", "1", "--engine", engine_name]) == 0
+    assert "wrong\n" in capsys.readouterr().out
+
+
+def test_finite_differences_agree(engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("finite_differences").main(["--engine", engine_name]) < 1e-9
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 3 * 4 + 4 + 4 * 2 + 2 + 1  # head, two layers of kernel and bias, foot
+    assert len({line.split("]")[0] for line in lines[1:-1]}) == 26
+
+
+def test_finite_differences_leave_the_model_as_it_was() -> None:
+    module = example("finite_differences")
+    model = nn.Sequential([nn.Input((1,)), nn.Dense(1, kernel_initializer=nn.Constant(3.0))])
+    model.compile(loss="mse", dtype="float64", engine="reference")
+    x, t = np.array([[2.0]]), np.array([[1.0]])
+    # L = (3 * 2 + 0 - 1)^2 = 25, dL/dw = 2 * 5 * 2, dL/db = 2 * 5.
+    for gradients in (module.backpropagation(model, x, t), module.finite_differences(model, x, t, 1e-5)):
+        assert gradients["dense.kernel"].item() == pytest.approx(20.0, rel=1e-8)
+        assert gradients["dense.bias"].item() == pytest.approx(10.0, rel=1e-8)
+    assert [weight.item() for weight in model.get_weights()] == [3.0, 0.0]
+
+
+def test_own_loop_learns_iris(engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("own_loop").main(["--epochs", "40", "--engine", engine_name]) >= 0.9
+    losses = [float(line.split()[3]) for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(losses) == 3  # epochs 1, 20, 40
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] < 1.5  # about log 3 before anything is learnt
+    assert losses[-1] < 0.2
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path) -> Path:
+    """200 + 50 images in MNIST's files: a bright square whose place tells the digit, on noise."""
+    rng = np.random.default_rng(0)
+    for prefix, n in (("train", 200), ("t10k", 50)):
+        labels = np.arange(n) % 10
+        images = rng.integers(0, 60, (n, 28, 28))
+        for image, label in zip(images, labels, strict=True):
+            row, column = divmod(int(label), 5)
+            image[row * 14 + 4 : row * 14 + 9, column * 5 + 2 : column * 5 + 6] = 255
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            (tmp_path / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes()))
+    return tmp_path
+
+
+def test_mnist_classic_setting(tiny_mnist: Path, engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tiny_mnist / "m.safetensors"
+    command = ["--data", str(tiny_mnist), "--epochs", "1", "--engine", engine_name, "--save", str(saved)]
+    error = example("mnist").main(command)
+    assert f"mean test error: {100 * error:.2f} % (epochs: 1, seeds: 1)" in capsys.readouterr().out
+    shapes = {name: weight.shape for name, weight in nn.load(saved).parameters().items() if name.endswith("kernel")}
+    assert list(shapes.values()) == [(784, 300), (300, 100), (100, 10)]
+
+
+def test_mnist_options(tiny_mnist: Path, engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "--data",
+        str(tiny_mnist),
+        "--hidden",
+        "32",
+        "--dropout",
+        "0.2",
+        "--input-dropout",
+        "0.1",
+        "--engine",
+        engine_name,
+    ]
+    error = example("mnist").main(
+        [*command, "--optimizer", "adam", "--learning-rate", "0.01", "--epochs", "6", "--seeds", "2"]
+    )
+    assert error <= 0.02
+    out = capsys.readouterr().out
+    assert [out.count(f"seed {seed}: test error") for seed in range(3)] == [1, 1, 0]
