@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+import nncore as nn
 from nncore.engines.base import RunResult
 from nncore.feeds import ArrayFeed, BatchFeed, Totals
 
@@ -52,3 +54,48 @@ def test_means_are_over_samples():
     totals.add(RunResult(3, 3, 1, 6.0, (3.0,)))
     totals.add(RunResult(4, 1, 1, 4.0, (0.0,)))
     assert totals.means() == {"loss": 2.5, "accuracy": 0.75}
+
+
+def _two_models(engine_name):
+    models = []
+    for _ in range(2):
+        model = nn.Sequential([nn.Dense(5, activation="tanh"), nn.Dense(3)])
+        model.compile(nn.SGD(0.1), "cross_entropy", engine=engine_name, dtype="float64", seed=4)
+        models.append(model)
+    return models
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_fit_on_a_loader_is_a_loop_over_its_batches(engine_name, drop_last):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((50, 4)), rng.integers(0, 3, 50)
+    fitted, looped = _two_models(engine_name)
+    options = {"batch_size": 8, "shuffle": True, "drop_last": drop_last, "seed": 9}
+    history = fitted.fit(nn.data.DataLoader(x, y, **options), epochs=3, verbose=0).history
+    loader = nn.data.DataLoader(x, y, **options)
+    losses = []
+    for _ in range(3):
+        batches = [(len(bx), looped.train_on_batch(bx, by)["loss"]) for bx, by in loader]
+        losses.append(sum(n * loss for n, loss in batches) / sum(n for n, _ in batches))
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-14)
+    for a, b in zip(fitted.get_weights(), looped.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loader_without_a_whole_batch_is_refused(engine_name):
+    model, _ = _two_models(engine_name)
+    with pytest.raises(ValueError, match="at least one batch, got 3 samples"):
+        model.fit(nn.data.DataLoader(np.zeros((3, 4)), np.zeros(3, int), batch_size=4, drop_last=True), verbose=0)
+
+
+def test_an_epoch_is_one_call_of_the_engine(monkeypatch):
+    """No Python runs between the steps of an epoch."""
+    monkeypatch.setattr("nncore.model._DEADLINE", float("inf"))
+    model, _ = _two_models("native")
+    x, y = np.zeros((1000, 4)), np.zeros(1000, int)
+    model.train_on_batch(x[:4], y[:4])
+    calls = []
+    run = model.engine.run
+    monkeypatch.setattr(model.engine, "run", lambda *a, **k: calls.append(k["batch_size"]) or run(*a, **k))
+    model.fit(x, y, batch_size=1, epochs=2, verbose=0)
+    assert calls == [1, 1]

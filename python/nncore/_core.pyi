@@ -1,7 +1,7 @@
 """Types of the compiled module; `stubtest` holds them to it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,10 @@ def rule_step(
     name: str, p: _Array, g: _Array, states: Sequence[_Array], hyper: Sequence[float], iteration: float
 ) -> None: ...
 
-class Engine:
+@type_check_only
+class _Pybind11Type(type): ...  # of every class that pybind11 makes
+
+class Engine(metaclass=_Pybind11Type):
     draws: int
     iterations: int
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,10 @@ import numpy.typing as npt
 from nncore.arrays import Array
 from nncore.engines.base import RunResult
 
-__all__ = ["ArrayFeed", "BatchFeed", "Feed", "Order", "Totals"]
+if TYPE_CHECKING:
+    from nncore.data import DataLoader
+
+__all__ = ["ArrayFeed", "BatchFeed", "Feed", "LoaderFeed", "Order", "Totals"]
 
 Order = npt.NDArray[np.int64]
 # run(x, target, order, start, batch_size), as Engine.run
@@ -46,12 +49,30 @@ class ArrayFeed(Feed):
 
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
         """One pass, a result for each call that the engine's deadline ended."""
-        order = None if shuffle is None else shuffle.permutation(self.samples)
+        return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)))
+
+    def _in_order(self, run: Run, order: Order | None) -> Iterator[RunResult]:
         position = 0
         while position < self.samples:
             result = run(self._x, self._target, order, position, self._batch_size)
             position = result.position
             yield result
+
+
+class LoaderFeed(ArrayFeed):
+    """The arrays of a `DataLoader`, in the loader's own batches and orders, without its copies."""
+
+    def __init__(self, x: Array, target: Array, loader: DataLoader) -> None:
+        super().__init__(x, target, loader.batch_size)
+        if loader.drop_last:
+            self.samples = len(loader) * loader.batch_size
+        if not self.samples:
+            raise ValueError(f"x: expected a DataLoader with at least one batch, got {len(x)} samples with drop_last")
+        self._loader = loader
+
+    def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
+        """One pass: the loader's next epoch."""
+        return self._in_order(run, self._loader.next_order())
 
 
 class BatchFeed(Feed):

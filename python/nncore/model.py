@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nncore import engines, initializers, losses, metrics, optimizers
 from nncore.arrays import Array, as_rows, check_sample_shape, real
 from nncore.engines.base import Engine, RunResult
-from nncore.feeds import ArrayFeed, BatchFeed, Feed, Order, Totals
+from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed, Order, Totals
 from nncore.graph import Graph, GraphBuilder
 from nncore.history import History
 from nncore.layers import Layer
@@ -343,6 +343,10 @@ class Model(ABC):
         if hasattr(x, "__array__"):
             raise ValueError(f"y{where}: expected targets for the samples x, got None")
         _ = self.loss  # its absence is an error now, not at the first batch
+        from nncore.data import DataLoader  # here: importing nncore must not load it
+
+        if isinstance(x, DataLoader) and isinstance(x.x, np.ndarray) and isinstance(x.y, np.ndarray):
+            return LoaderFeed(*self._batch(x.x, x.y, where), x)
         batches: Any = x
         return BatchFeed(batches, partial(self._batch, where=where), passes)
 
@@ -510,7 +514,7 @@ def _fit_output(loss: Loss | None, names: Sequence[str], graph: Graph) -> tuple[
 
 def _split(feed: Feed, fraction: float) -> tuple[Feed, Feed]:
     """All but the last `fraction` of an array feed, and that fraction; counted as Keras does."""
-    if not isinstance(feed, ArrayFeed):
+    if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
         raise ValueError("validation_split: expected 0 beside an iterable of batches")
     if not 0 < fraction < 1:
         raise ValueError(f"validation_split: expected a fraction in [0, 1), got {fraction!r}")
