@@ -73,8 +73,9 @@ class PyEngine {
   }
 
   std::vector<py::array> backward(const std::vector<py::array>& gradients) {
-    if (!engine_->pending_rows()) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
-    const size_t rows = *engine_->pending_rows();
+    const std::optional<size_t> pending = engine_->pending_rows();
+    if (!pending) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
+    const size_t rows = *pending;
     if (gradients.size() != output_shapes_.size()) throw std::invalid_argument("gradients: expected one for each output");
     std::vector<const void*> from;
     for (size_t i = 0; i < gradients.size(); ++i) {
@@ -84,7 +85,7 @@ class PyEngine {
     std::vector<void*> raw;
     std::vector<py::array> result = new_arrays(input_shapes_, rows, raw);
     const py::gil_scoped_release release;
-    engine_->backward(from, raw);
+    engine_->backward(rows, from, raw);
     return result;
   }
 

@@ -57,6 +57,7 @@ class EngineOf final : public Engine {
     const std::lock_guard<std::mutex> lock(mutex_);
     const size_t rows = inputs[0].rows;
     Workspace<T>& workspace = training ? training_ : inference_;
+    if (training) pending_rows_.reset();
     workspace.prepare(rows, training ? Level::kInputGradients : Level::kInference);
     const Pass pass{training, seed, static_cast<uint32_t>(draws)};
     parallel(threads(rows, 1), [&](const Team& team) {
@@ -72,12 +73,16 @@ class EngineOf final : public Engine {
     pending_rows_ = rows;
   }
 
-  std::optional<size_t> pending_rows() const override { return pending_rows_; }
-
-  void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
+  std::optional<size_t> pending_rows() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!pending_rows_) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
-    const size_t rows = *pending_rows_;
+    return pending_rows_;
+  }
+
+  void backward(size_t rows, const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (pending_rows_ != rows)
+      throw std::runtime_error("backward: expected a forward pass with training=True on " + std::to_string(rows) +
+                               " rows first, there was none");
     network_.refresh_all_transposed();
     const int count = threads(rows, 3);
     const std::vector<size_t> bounds = share_tasks(count);
@@ -246,7 +251,7 @@ class EngineOf final : public Engine {
   std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
   std::optional<size_t> pending_rows_;  // of a training forward that no backward has used yet
   bool has_gradients_ = false;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
 };
 
 template <class T>
@@ -260,11 +265,12 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   std::vector<Buffer<T>>* states = rule ? &states_of(*rule) : nullptr;
   Workspace<T>& workspace = training ? training_ : inference_;
   const int count = threads(block, training ? 3 : 1);
-  if (block > 0) workspace.prepare(block, training ? Level::kTraining : Level::kInference);
-  Scoring<T> scoring(kernels_, workspace, target, options, block, count);
+  const size_t width = network_.width(static_cast<size_t>(network_.graph().outputs[0]));
+  Scoring<T> scoring(kernels_, workspace, target, options, block, width, count);  // refuses what does not fit
   if (block == 0) return scoring.outcome();
+  if (training) pending_rows_.reset();
+  workspace.prepare(block, training ? Level::kTraining : Level::kInference);
   if (training) {
-    pending_rows_.reset();
     has_gradients_ = true;
     network_.refresh_all_transposed();
   }

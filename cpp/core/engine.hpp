@@ -68,7 +68,8 @@ class Engine {
   virtual void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) = 0;
   // Rows of the last training forward that no backward has used yet, if there is one.
   virtual std::optional<size_t> pending_rows() const = 0;
-  virtual void backward(const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) = 0;
+  // `rows` is what the caller's arrays have; another number is refused, as another thread may have come in between.
+  virtual void backward(size_t rows, const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) = 0;
   virtual void update(const OptimizerStep& optimizer) = 0;
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
   virtual RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) = 0;

@@ -60,8 +60,9 @@ template <class T>
 void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed, uint32_t node,
              uint32_t step) {
   const DropoutSetting<T> setting(rate);
-  Buffer<T> masks(static_cast<size_t>(max_threads()) * n);
-  parallel(threads_for(static_cast<double>(rows) * static_cast<double>(n) * kElement), [&](const Team& team) {
+  const int count = threads_for(static_cast<double>(rows) * static_cast<double>(n) * kElement);
+  Buffer<T> masks(static_cast<size_t>(count) * n);
+  parallel(count, [&](const Team& team) {
     size_t begin = 0, end = 0;
     team.share(rows, 1, begin, end);
     T* mask = masks.data() + static_cast<size_t>(team.rank) * n;

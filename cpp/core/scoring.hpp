@@ -16,9 +16,10 @@ namespace nncore {
 template <class T>
 class Scoring {
  public:
-  // `workspace` is prepared for batches of `block` rows, shared among at most `threads` threads.
+  // For batches of at most `block` rows whose predictions are `width` wide, shared among at most `threads` threads. `workspace`
+  // need not be prepared yet.
   Scoring(const Kernels<T>& kernels, const Workspace<T>& workspace, const TargetArray& target, const RunOptions& options,
-          size_t block, int threads)
+          size_t block, size_t width, int threads)
       : kernels_(kernels),
         workspace_(workspace),
         target_(target),
@@ -26,6 +27,7 @@ class Scoring {
         training_(options.optimizer != nullptr),
         loss_(find_named(kernels.losses, static_cast<size_t>(kernels.loss_count), options.loss, "loss")),
         block_(block),
+        width_(width),
         faults_(static_cast<size_t>(threads)) {
     for (const std::string& name : options.metrics) {
       metrics_.push_back(&find_named(kMetrics<T>, std::size(kMetrics<T>), name, "metrics"));
@@ -34,8 +36,6 @@ class Scoring {
     }
     outcome_.position = options.start;
     outcome_.metrics.assign(metrics_.size(), 0.0);
-    if (block == 0) return;
-    width_ = workspace.output(0).width;
     row_loss_ = Buffer<double>(block);
     row_metrics_ = Buffer<double>(block * metrics_.size());
     indices_ = Buffer<int32_t>(target.indices ? block : 0);
@@ -106,7 +106,7 @@ class Scoring {
                                     std::to_string(fault.label) + " in row " + std::to_string(fault.sample));
       if (fault.kind == Fault::kNotFinite)
         throw DivergenceError("the loss of batch " + std::to_string(outcome_.position / options_.batch_size) + " is " +
-                              std::to_string(fault.loss) + " (sample " + std::to_string(fault.sample) +
+                              (std::isnan(fault.loss) ? "nan" : std::to_string(fault.loss)) + " (sample " + std::to_string(fault.sample) +
                               "); its update has not been made");
     }
   }
@@ -131,7 +131,7 @@ class Scoring {
     }
     const int64_t label = read_integer(target_.array, from);
     const bool good = label >= 0 && static_cast<uint64_t>(label) < width_;
-    if (!good) fault = {Fault::kBadLabel, from, label, 0};
+    if (!good && fault.kind == Fault::kNone) fault = {Fault::kBadLabel, from, label, 0};
     indices_.data()[row] = good ? static_cast<int32_t>(label) : 0;
   }
 
@@ -142,7 +142,7 @@ class Scoring {
   const bool training_;
   const Loss<T>& loss_;
   std::vector<const Metric<T>*> metrics_;
-  size_t block_, width_ = 0;
+  size_t block_, width_;
   Buffer<double> row_loss_, row_metrics_;  // metrics: block_ numbers for each
   Buffer<int32_t> indices_;
   Buffer<T> values_;

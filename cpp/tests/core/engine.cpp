@@ -191,7 +191,7 @@ TEST_CASE_TEMPLATE("training: the same bits as forward, backward and update by h
   args.scale = static_cast<T>(1.0 / kBatch);
   for (int i = 0; i < kernels.loss_count; ++i)
     if (std::string(kernels.losses[i].name) == "cross_entropy") kernels.losses[i].run(args);
-  hand.engine->backward({dy.data()}, {dx.data()});
+  hand.engine->backward(kBatch, {dy.data()}, {dx.data()});
   CHECK_FALSE(hand.engine->pending_rows());
   hand.engine->update(hand.adam);
   CHECK(same_bits(hand.state(), loop.state()));
@@ -276,7 +276,7 @@ TEST_CASE_TEMPLATE("what happens between forward and backward does no harm", T, 
       trainer.predict(kBatch);
       trainer.engine->forward(trainer.samples(), false, {y.data()});
     }
-    trainer.engine->backward({dy.data()}, {dx.data()});
+    trainer.engine->backward(kSamples, {dy.data()}, {dx.data()});
     const std::vector<T> gradients = trainer.gradients();
     dx.insert(dx.end(), gradients.begin(), gradients.end());
     if (disturbed) {
@@ -298,10 +298,10 @@ TEST_CASE_TEMPLATE("a refused call leaves the pending pass alone", T, float, dou
   CHECK_THROWS_AS(refused.engine->run(refused.samples(), refused.target(), bad_loss), std::invalid_argument);
   CHECK_THROWS_AS(refused.engine->run(refused.samples(), refused.target(), bad_metric), std::invalid_argument);
   CHECK(refused.engine->pending_rows() == kSamples);
-  refused.engine->backward({dy.data()}, {dx.data()});
+  refused.engine->backward(kSamples, {dy.data()}, {dx.data()});
 
   spared.engine->forward(spared.samples(), true, {y.data()});
-  spared.engine->backward({dy.data()}, {want.data()});
+  spared.engine->backward(kSamples, {dy.data()}, {want.data()});
   CHECK(same_bits(dx, want));
   CHECK(same_bits(refused.gradients(), spared.gradients()));
 }
@@ -313,9 +313,9 @@ TEST_CASE("a batch beyond memory is refused, and ends the pending pass whose buf
   CHECK_THROWS_AS(trainer.engine->forward({{trainer.x.data(), Source::kF32, SIZE_MAX / 8, kInputs}}, true, {y.data()}),
                   std::bad_alloc);
   CHECK_FALSE(trainer.engine->pending_rows());
-  CHECK_THROWS_AS(trainer.engine->backward({y.data()}, {dx.data()}), std::runtime_error);
+  CHECK_THROWS_AS(trainer.engine->backward(kSamples, {y.data()}, {dx.data()}), std::runtime_error);
   trainer.engine->forward(trainer.samples(), true, {y.data()});
-  trainer.engine->backward({y.data()}, {dx.data()});
+  trainer.engine->backward(kSamples, {y.data()}, {dx.data()});
 }
 
 TEST_CASE_TEMPLATE("dropout: what backward drops is what forward dropped", T, float, double) {
@@ -327,7 +327,7 @@ TEST_CASE_TEMPLATE("dropout: what backward drops is what forward dropped", T, fl
   std::vector<T> y(ones.size()), dx(ones.size()), second(ones.size());
   const std::vector<SampleArray> in = {{ones.data(), kSource<T>, rows, width}};
   engine->forward(in, true, {y.data()});
-  engine->backward({ones.data()}, {dx.data()});
+  engine->backward(rows, {ones.data()}, {dx.data()});
   CHECK(same_bits(y, dx));
   const auto dropped = std::count(y.begin(), y.end(), T(0));
   CHECK(dropped > 0.2 * rows * width);
@@ -368,7 +368,7 @@ TEST_CASE_TEMPLATE("frozen parameters stay, at any place in the network", T, flo
 TEST_CASE("calls out of order, and names that do not exist, are refused") {
   Trainer<float> trainer;
   std::vector<float> some(kSamples * kInputs);
-  CHECK_THROWS_AS(trainer.engine->backward({some.data()}, {some.data()}), std::runtime_error);
+  CHECK_THROWS_AS(trainer.engine->backward(kSamples, {some.data()}, {some.data()}), std::runtime_error);
   CHECK_THROWS_AS(trainer.engine->get_gradient(0, some.data()), std::runtime_error);
   CHECK_THROWS_AS(trainer.engine->update(trainer.adam), std::runtime_error);
   CHECK_THROWS_AS(trainer.engine->get_state("sgd", 0, 0, some.data()), std::invalid_argument);

@@ -34,7 +34,7 @@ class Passes {
     std::vector<const void*> from;
     for (const Values& gradient : gradients) from.push_back(gradient.data());
     std::vector<Values> inputs = arrays(graph_.inputs);
-    engine_->backward(from, pointers(inputs));
+    engine_->backward(rows_, from, pointers(inputs));
     return inputs;
   }
   Values gradient(size_t parameter) {
