@@ -9,7 +9,7 @@ from pathlib import Path
 
 LIMIT = 3_000_000
 NEEDED = ["_core.pyi", "py.typed", "datasets/digits.npz", "datasets/iris.npz", "datasets/README.md"]
-ALLOWED = re.compile(r"nncore/.*\.(py|pyi|npz|typed|md)|nncore/_core\.[\w-]+\.so|nncore-[\w.]+\.dist-info/.*")
+ALLOWED = re.compile(r"nncore/.*\.(py|pyi|npz|typed|md)|nncore/_\w+\.[\w-]+\.so|nncore-[\w.]+\.dist-info/.*")
 
 
 def main(wheel: Path) -> None:

@@ -312,3 +312,21 @@ def test_only_the_gradient_may_be_read_only(backend, case):
             case.step(backend, arrays, case.attrs[0])
         for a, b in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 1, 3])
+@pytest.mark.parametrize("n", [40, 5000])
+@pytest.mark.parametrize("case", [case for case in OP_CASES if case.exact], ids=lambda case: case.name)
+def test_out_may_overlap_an_input_anywhere(backend, case, n, shift):
+    for attrs in case.attrs:
+        (memory,) = case.arrays(((n + 8,),), "float64")
+        x, out = memory[4 : 4 + n], memory[4 + shift : 4 + shift + n]
+        expected = case.forward(backend, (x.copy(),), attrs)
+        assert case.forward(backend, (x,), attrs, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_fields_of_records_are_read(backend):
+    records = np.zeros((1, 1), [("tag", "i1"), ("value", "f8")])
+    records["value"] = 3.0
+    np.testing.assert_array_equal(backend.matmul(records["value"], records["value"]), [[9.0]])

@@ -13,14 +13,15 @@ from nncore.feeds import ArrayFeed, BatchFeed, Totals
 def test_arrays_continue_where_the_engine_stopped():
     calls = []
 
-    def run(x, target, order, start, batch_size):
-        calls.append((order.tolist(), start, batch_size))
+    def run(x, target, order, start, batch_size, sums):
+        calls.append((order.tolist(), start, sums))
         stop = min(start + 4, len(x))  # as if the deadline came after two batches of 2
-        return RunResult(stop, stop - start, 2, float(stop - start), ())
+        return RunResult(stop, stop - start, 2, float(stop), (3.0,))
 
     feed = ArrayFeed(np.zeros((10, 1)), np.zeros(10), 2)
     results = list(feed.results(run, np.random.Generator(np.random.Philox(key=1))))
     assert [start for _, start, _ in calls] == [0, 4, 8]
+    assert [sums for _, _, sums in calls] == [(), (4.0, 3.0), (8.0, 3.0)]
     assert {tuple(order) for order, _, _ in calls} == {tuple(calls[0][0])}
     assert sorted(calls[0][0]) == list(range(10))
     assert sum(result.samples for result in results) == 10
@@ -31,7 +32,7 @@ def test_parts_share_memory():
     feed = ArrayFeed(x, x, 2).part(6, 10)
     seen = []
 
-    def run(x, target, order, start, batch_size):
+    def run(x, target, order, start, batch_size, sums):
         seen.append(x)
         return RunResult(len(x), len(x), 1, 0.0, ())
 
@@ -40,7 +41,7 @@ def test_parts_share_memory():
 
 
 def test_batches_are_counted():
-    def run(x, target, order, start, batch_size):
+    def run(x, target, order, start, batch_size, sums):
         return RunResult(len(x), len(x), 1, 0.0, ())
 
     feed = BatchFeed([(np.zeros(3), 0), (np.zeros(2), 0)], lambda x, y: (x, y), 2)
@@ -52,7 +53,7 @@ def test_batches_are_counted():
 def test_means_are_over_samples():
     totals = Totals(("loss", "accuracy"))
     totals.add(RunResult(3, 3, 1, 6.0, (3.0,)))
-    totals.add(RunResult(4, 1, 1, 4.0, (0.0,)))
+    totals.add(RunResult(4, 1, 1, 10.0, (3.0,)))
     assert totals.means() == {"loss": 2.5, "accuracy": 0.75}
 
 
@@ -99,3 +100,27 @@ def test_an_epoch_is_one_call_of_the_engine(monkeypatch):
     monkeypatch.setattr(model.engine, "run", lambda *a, **k: calls.append(k["batch_size"]) or run(*a, **k))
     model.fit(x, y, batch_size=1, epochs=2, verbose=0)
     assert calls == [1, 1]
+
+
+def test_a_loader_s_own_iteration_is_respected(engine_name):
+    class Doubled(nn.data.DataLoader):
+        def __iter__(self):
+            return ((2 * x, y) for x, y in super().__iter__())
+
+    x, y = np.linspace(-1, 1, 32).reshape(8, 4), np.arange(8) % 3
+    doubled, plain = _two_models(engine_name)
+    doubled.fit(Doubled(x, y, batch_size=4), verbose=0)
+    plain.fit(nn.data.DataLoader(2 * x, y, batch_size=4), verbose=0)
+    for a, b in zip(doubled.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("deadline", [0.0, 0.003])
+def test_no_bit_depends_on_where_the_deadline_fell(engine_name, monkeypatch, deadline):
+    rng = np.random.default_rng(8)
+    x, y = rng.standard_normal((3000, 4)), rng.integers(0, 3, 3000)
+    whole, interrupted = _two_models(engine_name)
+    monkeypatch.setattr("nncore.model._DEADLINE", float("inf"))
+    expected = whole.fit(x, y, batch_size=100, epochs=2, verbose=0).history, whole.evaluate(x, y)
+    monkeypatch.setattr("nncore.model._DEADLINE", deadline)
+    assert (interrupted.fit(x, y, batch_size=100, epochs=2, verbose=0).history, interrupted.evaluate(x, y)) == expected

@@ -526,3 +526,18 @@ def test_a_loss_that_is_not_finite(engine_name, bad):
     assert "in epoch 1" in caught.value.__notes__[0]
     assert model.engine.iterations == 2  # the two whole steps before the bad batch
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_a_refused_first_batch_leaves_the_input_shape_open(engine_name):
+    model = nn.Sequential([nn.Dense(8), nn.Dense(3)])
+    model.compile("sgd", "cross_entropy", metrics=["accuracy"], engine=engine_name)
+    with pytest.raises(ValueError, match="y: "):
+        model.fit(np.zeros((6, 5)), np.full(6, 99), verbose=0)
+    model.fit(np.zeros((6, 4)), np.zeros(6, int), verbose=0)
+    assert model.input_shape == (4,)
+
+
+def test_a_long_predict_has_the_bits_of_a_short_one(engine_name):
+    model = make(engine_name)
+    x = np.random.default_rng(5).standard_normal((3000, *model.input_shape))
+    np.testing.assert_array_equal(model.predict(x)[[0, 1500, 2999]], model.predict(x[[0, 1500, 2999]]))

@@ -107,7 +107,7 @@ class PyEngine {
   std::tuple<size_t, size_t, size_t, double, std::vector<double>> run(
       const std::vector<py::array>& inputs, const py::array& target, bool indices, const std::optional<py::array>& order,
       size_t start, size_t batch_size, const std::string& loss, bool mean, const std::vector<std::string>& metrics,
-      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline) {
+      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline, const std::vector<double>& sums) {
     const std::vector<SampleArray> samples = sample_arrays(inputs);
     const size_t rows = samples[0].rows, width = indices ? 1 : product(output_shapes_[0]);
     if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
@@ -128,6 +128,7 @@ class PyEngine {
     options.mean = mean;
     options.metrics = metrics;
     options.deadline = deadline;
+    options.sums = sums;
     const OptimizerStep step = rule ? OptimizerStep{rule->first, rule->second} : OptimizerStep{};
     options.optimizer = rule ? &step : nullptr;
     RunOutcome outcome;
@@ -237,7 +238,8 @@ void register_engine(py::module_& module) {
       .def("update", &PyEngine::update, py::arg("rule"), py::arg("hyper"))
       .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
       .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"), py::arg("start"),
-           py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"), py::arg("deadline"))
+           py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"), py::arg("deadline"),
+           py::arg("sums"))
       .def_property_readonly("pending_rows", &PyEngine::pending_rows)
       .def_property_readonly("seed", &PyEngine::seed)
       .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)

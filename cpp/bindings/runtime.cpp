@@ -16,6 +16,7 @@ void register_runtime(py::module_& module) {
   module.def("compiled_isas", &compiled_isas);
   module.def("supported_isas", &supported_isas);
   module.def("cpu_features", &cpu_features);
+  module.def("note_fork", &note_fork);
   module.def("get_num_threads", &max_threads);
   module.def("set_num_threads", &set_max_threads, py::arg("count"));
 

@@ -27,34 +27,34 @@ class EngineOf final : public Engine {
   std::vector<int64_t> parameter_shape(size_t parameter) const override { return network_.layout(parameter).shape; }
 
   void get_parameter(size_t parameter, void* out) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     read(network_.value(parameter), parameter, out);
   }
 
   void set_parameter(size_t parameter, const void* values) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     write(network_.value(parameter), parameter, values);
     network_.mark_changed();
   }
 
   void get_gradient(size_t parameter, void* out) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (!has_gradients_) throw std::runtime_error("gradients: expected a backward pass first, there was none");
     read(network_.gradient(parameter), parameter, out);
   }
 
   void get_state(const std::string& rule, int state, size_t parameter, void* out) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     read(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, out);
   }
 
   void set_state(const std::string& rule, int state, size_t parameter, const void* values) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     write(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, values);
   }
 
   void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     const size_t rows = inputs[0].rows;
     Workspace<T>& workspace = training ? training_ : inference_;
     if (training) pending_rows_.reset();
@@ -74,12 +74,12 @@ class EngineOf final : public Engine {
   }
 
   std::optional<size_t> pending_rows() const override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     return pending_rows_;
   }
 
   void backward(size_t rows, const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (pending_rows_ != rows)
       throw std::runtime_error("backward: expected a forward pass with training=True on " + std::to_string(rows) +
                                " rows first, there was none");
@@ -102,7 +102,7 @@ class EngineOf final : public Engine {
   }
 
   void update(const OptimizerStep& optimizer) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (!has_gradients_) throw std::runtime_error("update: expected a backward pass first, there was none");
     const Rule<T>& rule = find_rule(optimizer.rule);
     std::vector<Buffer<T>>& states = states_of(rule);
@@ -118,7 +118,7 @@ class EngineOf final : public Engine {
   }
 
   void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
     const size_t rows = inputs[0].rows, block = std::min({batch_size, rows, kMostRows});
     if (rows == 0) return;
     const int count = threads(rows, 1);
@@ -251,12 +251,12 @@ class EngineOf final : public Engine {
   std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
   std::optional<size_t> pending_rows_;  // of a training forward that no backward has used yet
   bool has_gradients_ = false;
-  mutable std::mutex mutex_;
+  mutable ForkAwareMutex mutex_;
 };
 
 template <class T>
 RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkAwareMutex> lock(mutex_);
   const auto began = std::chrono::steady_clock::now();
   const bool training = options.optimizer != nullptr;
   const size_t samples = options.order ? options.order_size : inputs[0].rows;

@@ -41,6 +41,7 @@ struct RunOptions {
   std::vector<std::string> metrics;
   const OptimizerStep* optimizer = nullptr;  // null: evaluate
   double deadline = 0;                       // seconds
+  std::vector<double> sums;                  // loss and metrics to go on from; empty: zeros
 };
 
 struct RunOutcome {

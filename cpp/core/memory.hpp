@@ -7,6 +7,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "kernels/kernel_table.hpp"
 
 namespace nncore {
@@ -23,10 +27,16 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(size_t size) : size_(size) {
     if (size == 0) return;
-    if (size > SIZE_MAX / sizeof(T) - 64) throw std::bad_alloc();
-    const size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
-    data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    if (size > PTRDIFF_MAX / sizeof(T) / 2) throw std::bad_alloc();
+    // Large arrays ask for huge pages: matrix products walk down columns, a new page at every step.
+    constexpr size_t kHuge = 2 * 1024 * 1024;
+    const size_t alignment = size * sizeof(T) >= 2 * kHuge ? kHuge : 64;
+    const size_t bytes = (size * sizeof(T) + alignment - 1) / alignment * alignment;
+    data_ = static_cast<T*>(std::aligned_alloc(alignment, bytes));
     if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+    if (alignment == kHuge) madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
     std::memset(static_cast<void*>(data_), 0, bytes);
   }
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

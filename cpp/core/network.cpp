@@ -24,6 +24,7 @@ Network<T>::Network(const GraphDesc& graph, const Kernels<T>& kernels) : graph_(
   size_t total = 0;
   for (const ParameterDesc& parameter : graph_.parameters) {
     layouts_.push_back(layout_of<T>(parameter.shape, parameter.trainable, total));
+    if (layouts_.back().size > PTRDIFF_MAX / sizeof(T) - total) throw std::bad_alloc();
     total += layouts_.back().size;
   }
   values_ = Buffer<T>(total);

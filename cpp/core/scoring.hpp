@@ -35,7 +35,13 @@ class Scoring {
         throw std::invalid_argument("metrics: '" + name + "' expects target values, got class indices");
     }
     outcome_.position = options.start;
+    if (!options.sums.empty() && options.sums.size() != 1 + metrics_.size())
+      throw std::invalid_argument("sums: expected one for the loss and one for each metric");
     outcome_.metrics.assign(metrics_.size(), 0.0);
+    if (!options.sums.empty()) {
+      outcome_.loss = options.sums[0];
+      std::copy(options.sums.begin() + 1, options.sums.end(), outcome_.metrics.begin());
+    }
     row_loss_ = Buffer<double>(block);
     row_metrics_ = Buffer<double>(block * metrics_.size());
     indices_ = Buffer<int32_t>(target.indices ? block : 0);
@@ -107,7 +113,7 @@ class Scoring {
       if (fault.kind == Fault::kNotFinite)
         throw DivergenceError("the loss of batch " + std::to_string(outcome_.position / options_.batch_size) + " is " +
                               (std::isnan(fault.loss) ? "nan" : std::to_string(fault.loss)) + " (sample " + std::to_string(fault.sample) +
-                              "); its update has not been made");
+                              ")" + (training_ ? "; its update has not been made" : ""));
     }
   }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #if defined(__linux__)
@@ -74,27 +75,34 @@ std::atomic<int>& count_setting() {
   return count;
 }
 
-std::atomic<bool> had_region{false};
-std::atomic<bool> forked{false};
+std::atomic<unsigned> forks{0};
 
 }  // namespace
 
 int max_threads() { return count_setting().load(); }
 void set_max_threads(int count) { count_setting().store(count); }
 
-bool single_threaded_after_fork() { return forked.load(std::memory_order_relaxed); }
-
-void note_parallel_region() {
-  if (had_region.exchange(true)) return;
-#if defined(__linux__)
-  pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
-#endif
-}
+unsigned fork_count() { return forks.load(std::memory_order_relaxed); }
+void note_fork() { forks.fetch_add(1); }
 
 int threads_for(double multiply_adds) {
   constexpr double kWorthOneThread = 250e3;  // about 4 us of work, twice the cost of the two barriers
   const double worth = multiply_adds / kWorthOneThread;
   return worth < 2 ? 1 : static_cast<int>(std::min(worth, static_cast<double>(max_threads())));
+}
+
+void ForkAwareMutex::lock() {
+  if (forks_.load() != fork_count()) {
+    if (held_.load()) throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
+    forks_.store(fork_count());
+  }
+  mutex_.lock();
+  held_.store(true);
+}
+
+void ForkAwareMutex::unlock() {
+  held_.store(false);
+  mutex_.unlock();
 }
 
 void Barrier::wait(int size) {

@@ -4,6 +4,11 @@
 
 #include <atomic>
 #include <cstddef>
+#include <mutex>
+
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 namespace nncore {
 
@@ -11,9 +16,10 @@ namespace nncore {
 int max_threads();
 void set_max_threads(int count);
 
-// True in a process forked after a parallel region: the OpenMP runtime would wait there for threads that do not exist.
-bool single_threaded_after_fork();
-void note_parallel_region();
+// How often this process is a fork of one that had loaded the package. In such a process every call runs on one thread: the
+// OpenMP runtime, which other packages may have started too, would wait there for threads that do not exist.
+unsigned fork_count();
+void note_fork();  // to be called in the child
 
 // While alive, subnormal results and operands count as zero on this thread: they would slow arithmetic a hundredfold.
 class FlushSubnormals {
@@ -37,6 +43,19 @@ class Barrier {
   std::atomic<unsigned> generation_{0};
 };
 
+// A mutex that knows of forks. Locked by a thread of the parent, it would stay locked in the child for ever, and what it guards
+// may be half changed there: then locking throws std::runtime_error.
+class ForkAwareMutex {
+ public:
+  void lock();
+  void unlock();
+
+ private:
+  std::mutex mutex_;
+  std::atomic<bool> held_{false};
+  std::atomic<unsigned> forks_{fork_count()};
+};
+
 // What a thread of a parallel region knows of it.
 struct Team {
   int rank, size;
@@ -55,18 +74,41 @@ struct Team {
   }
 };
 
+// ThreadSanitizer cannot see how the OpenMP runtime starts and ends a region. It is told: what happened before a hand_over() of
+// some key has happened before a later take_over() of that key.
+#if defined(__SANITIZE_THREAD__)
+#define NNCORE_UNWATCHED __attribute__((no_sanitize("thread")))
+inline void hand_over(void* key) { __tsan_release(key); }
+inline void take_over(void* key) { __tsan_acquire(key); }
+#else
+#define NNCORE_UNWATCHED
+inline void hand_over(void*) {}
+inline void take_over(void*) {}
+#endif
+
+// Unwatched are the variables by which the compiler passes `body` to the threads, not what the body does.
+template <class F>
+NNCORE_UNWATCHED void run_region(int count, Barrier* barrier, const F& body) {
+  hand_over(barrier);
+#pragma omp parallel num_threads(count)
+  {
+    take_over(barrier);
+    body(Team{omp_get_thread_num(), omp_get_num_threads(), barrier});
+    hand_over(barrier);
+  }
+  take_over(barrier);
+}
+
 // Runs body(team) on `count` threads. The body must not throw.
 template <class F>
 void parallel(int count, const F& body) {
-  if (count > 1 && single_threaded_after_fork()) count = 1;
+  if (count > 1 && fork_count() > 0) count = 1;
   Barrier barrier;
   if (count <= 1) {
     body(Team{0, 1, &barrier});
     return;
   }
-  note_parallel_region();
-#pragma omp parallel num_threads(count)
-  body(Team{omp_get_thread_num(), omp_get_num_threads(), &barrier});
+  run_region(count, &barrier, body);
 }
 
 // How many threads are worth their start for this many multiply-adds.

@@ -5,15 +5,30 @@
 namespace nncore {
 namespace {
 
+// target [w, w] = source [w, w] transposed, w = kPanel; target contiguous.
+template <class V>
+inline void transpose_square(typename V::T* target, const typename V::T* source, ptrdiff_t source_row) {
+  constexpr int w = static_cast<int>(kPanel<typename V::T>), n = V::kLanes;
+  for (int i = 0; i < w; i += n)
+    for (int j = 0; j < w; j += n) {
+      V rows[n];
+      for (int r = 0; r < n; ++r) rows[r] = V::load(source + (i + r) * source_row + j);
+      transpose_block(rows);
+      for (int r = 0; r < n; ++r) rows[r].store(target + (j + r) * w + i);
+    }
+}
+
 template <class V>
 void pack(typename V::T* panels, const typename V::T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col) {
   using T = typename V::T;
   constexpr size_t w = kPanel<T>;
   for (size_t first = 0; first < n; first += w) {
     const size_t width = n - first < w ? n - first : w;
-    const T* source = b + static_cast<ptrdiff_t>(first) * col;
-    for (size_t i = 0; i < k; ++i, panels += w) {
-      const T* s = source + static_cast<ptrdiff_t>(i) * row;
+    size_t i = 0;
+    if (row == 1 && width == w)
+      for (; i + w <= k; i += w, panels += w * w) transpose_square<V>(panels, b + i + static_cast<ptrdiff_t>(first) * col, col);
+    for (; i < k; ++i, panels += w) {
+      const T* s = b + static_cast<ptrdiff_t>(i) * row + static_cast<ptrdiff_t>(first) * col;
       if (col == 1 && width == w) {
         for (size_t j = 0; j < w; j += V::kLanes) V::load(s + j).store(panels + j);
         continue;
@@ -35,6 +50,10 @@ void transpose(typename V::T* transposed, const typename V::T* panels, size_t k,
       const size_t height = k1 - i < w ? k1 - i : w;
       const T* source = panels + (p * k + i) * w;
       T* target = transposed + ((i / w) * n + p * w) * w;
+      if (width == w && height == w) {
+        transpose_square<V>(target, source, static_cast<ptrdiff_t>(w));
+        continue;
+      }
       for (size_t c = 0; c < width; ++c)
         for (size_t r = 0; r < height; ++r) target[c * w + r] = source[r * w + c];
     }

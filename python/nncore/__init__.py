@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from nncore import initializers, layers, losses, metrics, optimizers
@@ -76,6 +77,9 @@ __all__ = [
     "reference",
     "set_num_threads",
 ]
+
+if os.environ.get("NNCORE_ISA"):
+    from nncore import _core as _core  # a name that is unknown or unsupported here is an ImportError now, not at first use
 
 # What costs time to import and is not always needed: submodules, and names in submodules.
 _LAZY = {"data": None, "datasets": None, "ops": None, "reference": None, "load": "nncore.io"}

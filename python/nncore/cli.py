@@ -1,4 +1,4 @@
-"""The command ``nncore``: ``demo`` trains a network on embedded data, ``info`` tells what the package found here."""
+"""The command ``nncore``: ``demo`` trains a network, ``info`` tells what the package found here, ``bench`` measures it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], None] = args.run
     try:
         run(args)
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError, RuntimeError) as error:
         print(f"nncore {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -73,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="print version, CPU, instruction set and threads")
     info.set_defaults(run=_info)
+
+    bench = commands.add_parser("bench", help="measure the package, this machine and whichever peers are installed")
+    bench.add_argument("--quick", action="store_true", help="only the workloads that matter most, in less time")
+    bench.add_argument("--only", default="", metavar="TEXT", help="only workloads with this in their names")
+    bench.add_argument("--threads", type=_counts, default=(), metavar="N,...", help="default: 1 and all")
+    bench.add_argument("--peers", metavar="NAME,...", help="default: all that are installed; '' for none")
+    bench.add_argument("--json", type=_output, help="write all results into this file")
+    bench.add_argument("--plot", type=_plot_output, metavar="PNG", help="draw the ratios into this file")
+    bench.add_argument("--markdown", type=_output, metavar="MD", help="write tables between the marks of this file")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -89,6 +99,11 @@ def _bounded(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Numbers of threads, separated by commas."""
+    return tuple(map(_bounded(1, 4096), text.split(",")))
 
 
 def _output(text: str) -> Path:
@@ -183,13 +198,14 @@ def _plot(history: Mapping[str, Sequence[float]], path: Path) -> None:
 def _info(args: argparse.Namespace) -> None:
     """What a report of a problem should contain."""
     from nncore import _core  # here: importing nncore must not load the compiled module
+    from nncore.bench.machine import cpu_name
 
     rows = {
         "nncore": nn.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpu features": " ".join(_core.cpu_features()),
         "compiled isas": " ".join(_core.compiled_isas()),
         "usable isas": " ".join(_core.supported_isas()),
@@ -200,10 +216,9 @@ def _info(args: argparse.Namespace) -> None:
         print(f"{name:<14} {value}".rstrip())
 
 
-def _cpu_name() -> str:
-    """The processor's name as the system knows it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _bench(args: argparse.Namespace) -> None:
+    """Measure, and tell each result when it is there."""
+    from nncore.bench.command import measure  # here: nothing else needs it
+
+    peers = None if args.peers is None else [name for name in args.peers.split(",") if name]
+    measure(args.quick, args.only, args.threads, peers, args.json, args.plot, args.markdown)

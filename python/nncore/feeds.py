@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["ArrayFeed", "BatchFeed", "Feed", "LoaderFeed", "Order", "Totals"]
 
 Order = npt.NDArray[np.int64]
-# run(x, target, order, start, batch_size), as Engine.run
-Run = Callable[[Array, Array, Order | None, int, int], RunResult]
+# run(x, target, order, start, batch_size, sums), as Engine.run
+Run = Callable[[Array, Array, Order | None, int, int, Sequence[float]], RunResult]
+
+_NO_SUMS: tuple[float, ...] = ()
 
 
 class Feed(ABC):
@@ -33,7 +35,7 @@ class Feed(ABC):
 
     @abstractmethod
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
-        """One pass: what each call of `run` gave; in the order that `shuffle` draws, where the feed can choose it."""
+        """One pass: what each call of `run` gave, with the sums so far; in the order that `shuffle` draws, where the feed can choose it."""
 
 
 class ArrayFeed(Feed):
@@ -52,10 +54,10 @@ class ArrayFeed(Feed):
         return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)))
 
     def _in_order(self, run: Run, order: Order | None) -> Iterator[RunResult]:
-        position = 0
+        position, sums = 0, _NO_SUMS
         while position < self.samples:
-            result = run(self._x, self._target, order, position, self._batch_size)
-            position = result.position
+            result = run(self._x, self._target, order, position, self._batch_size, sums)
+            position, sums = result.position, (result.loss, *result.metrics)
             yield result
 
 
@@ -88,14 +90,16 @@ class BatchFeed(Feed):
 
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
         """One pass, a result for each batch, in the iterable's own order."""
-        samples = 0
+        samples, sums = 0, _NO_SUMS
         for place, batch in enumerate(self._batches):
             if not isinstance(batch, (tuple, list)) or len(batch) != 2:
                 got = f"{type(batch).__name__} of length {len(batch)}" if hasattr(batch, "__len__") else repr(batch)
                 raise ValueError(f"x: expected an iterable of batches (x, y), got a {got} at position {place}")
             x, target = self._check(*batch)
             samples += len(x)
-            yield run(x, target, None, 0, len(x))
+            result = run(x, target, None, 0, len(x), sums)
+            sums = (result.loss, *result.metrics)
+            yield result
         if not samples:
             again = "no batches in this epoch: it cannot be repeated" if self.samples else "no batches"
             raise ValueError(f"x: expected an iterable of batches (x, y) for every epoch, got {again}")
@@ -103,17 +107,17 @@ class BatchFeed(Feed):
 
 
 class Totals:
-    """Sums over the samples of a pass, and their means by name."""
+    """The samples of a pass so far, and means over them by name."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
         self._samples = 0
-        self._sums = [0.0] * len(names)
+        self._sums: Sequence[float] = _NO_SUMS
 
     def add(self, result: RunResult) -> None:
-        """Count `result` in."""
+        """Count `result` in, which goes on from the sums of the one before."""
         self._samples += result.samples
-        self._sums = [total + new for total, new in zip(self._sums, (result.loss, *result.metrics), strict=True)]
+        self._sums = (result.loss, *result.metrics)
 
     def means(self) -> dict[str, float]:
         """Loss and metrics per sample so far."""

@@ -6,6 +6,7 @@ A graph is a DAG of nodes in topological order. Shapes are per sample: the batch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,6 +75,14 @@ class Graph:
         return tuple(self.nodes[i].shape for i in self.outputs)
 
 
+_MOST_ELEMENTS = 2**40  # of a parameter or a sample: no machine holds more, and no size overflows 64 bits
+
+
+def _check_size(what: str, shape: Shape) -> None:
+    if math.prod(shape) > _MOST_ELEMENTS:
+        raise ValueError(f"shape of {what}: expected at most 2**40 elements, got {shape}")
+
+
 @dataclass
 class GraphBuilder:
     """Builds a `Graph` node by node, checking every step against the op table.
@@ -97,8 +106,9 @@ class GraphBuilder:
     def input(self, shape: Sequence[int], name: str = "input") -> int:
         """Add an input of per-sample `shape`; returns its node index."""
         shape = tuple(shape)
-        if any(not isinstance(n, int) or n < 1 for n in shape):
+        if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in shape):
             raise ValueError(f"shape of input {name!r}: expected positive integers, got {shape}")
+        _check_size(f"input {name!r}", shape)
         self._nodes.append(Node("input", (), MappingProxyType({}), (), shape, name))
         self._inputs.append(len(self._nodes) - 1)
         return self._inputs[-1]
@@ -113,6 +123,7 @@ class GraphBuilder:
         """Declare a parameter; returns its index. Two nodes given the same index share it."""
         if any(p.name == name for p in self._parameters):
             raise ValueError(f"parameter name {name!r} is used twice")
+        _check_size(f"parameter {name!r}", tuple(shape))
         frozen = (initializer[0], MappingProxyType(dict(initializer[1])))
         self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
         return len(self._parameters) - 1
@@ -139,6 +150,7 @@ class GraphBuilder:
         filled = row.fill(attrs)
         shapes = tuple(self._nodes[i].shape for i in inputs)
         out = row.shape(shapes, filled)
+        _check_size(f"the result of {op!r}", out)
         expected = row.parameters(shapes, filled)
         got = {slot: self._parameters[p].shape for slot, p in zip(expected, parameters, strict=False)}
         if len(parameters) != len(expected) or dict(expected) != got:

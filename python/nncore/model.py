@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,7 @@ from nncore.summary import lines
 __all__ = ["Model"]
 
 _DEADLINE = 0.1  # seconds after which a native call comes back to let Ctrl-C in and the progress bar move
+_FIRST_SLICE = 1024  # samples of a long predict before the first look at the clock
 _EPOCH_KEY = 2**63  # shuffles draw from keys above this, parameters from keys below
 
 
@@ -308,7 +310,19 @@ class Model(ABC):
             TypeError, ValueError: `x` is no array of samples of the model's input shape.
         """
         x, batch_size = self._samples(x), _positive(batch_size, "batch_size")
-        return self.engine.predict([x], batch_size)[0]
+        if len(x) <= _FIRST_SLICE:
+            return self.engine.predict([x], batch_size)[0]
+        # Slices that take about the deadline each let Ctrl-C in; no sample's bits depend on its neighbours.
+        outputs = np.empty((len(x), *self.output_shape), self._dtype)
+        position, length = 0, _FIRST_SLICE
+        while position < len(x):
+            began = time.monotonic()
+            stop = min(position + length, len(x))
+            outputs[position:stop] = self.engine.predict([x[position:stop]], batch_size)[0]
+            position = stop
+            if time.monotonic() - began < _DEADLINE / 2:
+                length *= 2
+        return outputs
 
     def _samples(self, x: npt.ArrayLike, what: str = "x") -> Array:
         """`x` as an array that the engine takes; decides the input shape where it is still open."""
@@ -319,8 +333,16 @@ class Model(ABC):
         return array
 
     def _batch(self, x: npt.ArrayLike, y: npt.ArrayLike, where: str = "") -> tuple[Array, Array]:
-        """`x` and `y` as arrays that the engine takes."""
-        loss = self.loss
+        """`x` and `y` as arrays that the engine takes; the input shape stays open if they do not fit together."""
+        loss, shape_was_open, layers = self.loss, self._graph is None, self._layers
+        try:
+            return self._checked_batch(loss, x, y, where)
+        except (TypeError, ValueError):
+            if shape_was_open:
+                self._graph, self._layers, self._engine_metrics = None, layers, ()
+            raise
+
+    def _checked_batch(self, loss: Loss, x: npt.ArrayLike, y: npt.ArrayLike, where: str) -> tuple[Array, Array]:
         samples = self._samples(x, f"x{where}")
         target = loss.check_target(y, len(samples), self.output_shape, self._dtype, f"y{where}")
         if target.dtype.kind == "i":
@@ -345,7 +367,7 @@ class Model(ABC):
         _ = self.loss  # its absence is an error now, not at the first batch
         from nncore.data import DataLoader  # here: importing nncore must not load it
 
-        if isinstance(x, DataLoader) and isinstance(x.x, np.ndarray) and isinstance(x.y, np.ndarray):
+        if type(x) is DataLoader and isinstance(x.x, np.ndarray) and isinstance(x.y, np.ndarray):
             return LoaderFeed(*self._batch(x.x, x.y, where), x)
         batches: Any = x
         return BatchFeed(batches, partial(self._batch, where=where), passes)
@@ -360,7 +382,16 @@ class Model(ABC):
             progress.advance(result.samples, totals.means)
         return totals.means()
 
-    def _run(self, train: bool, x: Array, target: Array, order: Order | None, start: int, batch_size: int) -> RunResult:
+    def _run(
+        self,
+        train: bool,
+        x: Array,
+        target: Array,
+        order: Order | None,
+        start: int,
+        batch_size: int,
+        sums: Sequence[float] = (),
+    ) -> RunResult:
         if train:
             self._forward_shape, self._has_gradients = None, False  # the engine's buffers serve the run
         loss, optimizer = self.loss, self.optimizer
@@ -374,6 +405,7 @@ class Model(ABC):
             metrics=self._engine_metrics,
             rule=optimizer.spec if train else None,
             deadline=_DEADLINE,
+            sums=sums,
         )
 
     # -- one's own loops -----------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""The native kernels as functions on NumPy arrays: the same names, signatures and errors as `nncore.reference`.
+"""The native kernels as functions on NumPy arrays: the same names and signatures as `nncore.reference`.
 
 Each op is a forward and a backward, in float32 or float64, on as many threads as it is worth. The docstrings are those of
-the reference functions, which are the specification.
+the reference functions, which are the specification. Options are held to the bounds of the op table.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from nncore import _core, reference
 from nncore.optable import OPS, RULES, AttrValue
-from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out
+from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out, deliver
 from nncore.reference.losses import check_indices, check_reduction
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
@@ -32,12 +33,24 @@ def _specified(function: _FunctionT) -> _FunctionT:
     return function
 
 
-def _result(out: Array | None, like: Array) -> Array:
-    """`out` checked, or a new array, for a result of the shape and dtype of `like`."""
+@contextmanager
+def _result(out: Array | None, like: Array, *inputs: Array) -> Iterator[tuple[Array, Array]]:
+    """The array to return, and the one to compute into, for a result of the shape and dtype of `like`.
+
+    The two differ where `out` overlaps an input without being that input: there a kernel would read what it has written.
+    """
     if out is None:
-        return np.empty(like.shape, like.dtype)
+        y = np.empty(like.shape, like.dtype)
+        yield y, y
+        return
     check_out(out, like.shape, like.dtype)
-    return out
+    same = [x.__array_interface__["data"] == out.__array_interface__["data"] for x in inputs]
+    if all(equal or not np.may_share_memory(out, x) for x, equal in zip(inputs, same, strict=True)):
+        yield out, out
+        return
+    y = np.empty(like.shape, like.dtype)
+    yield out, y
+    out[...] = y
 
 
 def _encoded(op: str, **attrs: AttrValue) -> list[float]:
@@ -47,9 +60,9 @@ def _encoded(op: str, **attrs: AttrValue) -> list[float]:
 
 def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
     x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
-    y = _result(out, x)
-    _core.activation_forward(name, x, y, attrs)
-    return y
+    with _result(out, x, x) as (result, y):
+        _core.activation_forward(name, x, y, attrs)
+    return result
 
 
 def _contiguous(**values: npt.ArrayLike) -> list[Array]:
@@ -60,9 +73,9 @@ def _elementwise_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
 ) -> Array:
     x, y, dy = _contiguous(x=x, y=y, dy=dy)
-    dx = _result(out, x)
-    _core.activation_backward(name, x, y, dy, dx, attrs)
-    return dx
+    with _result(out, x, x, y, dy) as (result, dx):
+        _core.activation_backward(name, x, y, dy, dx, attrs)
+    return result
 
 
 def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
@@ -70,18 +83,18 @@ def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
     if x.ndim == 0:
         raise ValueError("x: expected at least one axis, got a scalar")
     x = np.ascontiguousarray(x)
-    y = _result(out, x)
-    _core.rows_forward(name, x, y)
-    return y
+    with _result(out, x, x) as (result, y):
+        _core.rows_forward(name, x, y)
+    return result
 
 
 def _rowwise_backward(name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, out: Array | None) -> Array:
     x, y, dy = _contiguous(x=x, y=y, dy=dy)
     if x.ndim == 0:
         raise ValueError("x: expected at least one axis, got a scalar")
-    dx = _result(out, x)
-    _core.rows_backward(name, y, dy, dx)
-    return dx
+    with _result(out, x, y, dy) as (result, dx):
+        _core.rows_backward(name, y, dy, dx)
+    return result
 
 
 @_specified
@@ -225,9 +238,9 @@ def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array |
         raise ValueError("x: expected at least the axis of rows, got a scalar")
     check_stream(seed, node, step)
     x = np.ascontiguousarray(x)
-    y = _result(out, x)
-    _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
-    return y
+    with _result(out, x, x) as (result, y):
+        _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
+    return result
 
 
 @_specified
@@ -235,14 +248,13 @@ def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
     if len(xs) < 2:
         raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
     first, *others = _contiguous(**{f"xs[{i}]": x for i, x in enumerate(xs)})
-    y = _result(out, first)
-    total = np.empty_like(y) if any(np.may_share_memory(y, x) for x in others[1:]) else y
-    _core.add(first, others[0], total)
-    for x in others[1:]:
-        _core.add(total, x, total)
-    if total is not y:
-        y[...] = total
-    return y
+    if out is not None and any(np.may_share_memory(out, x) for x in others[1:]):
+        return deliver(add(first, *others), out)
+    with _result(out, first, first, others[0]) as (result, y):
+        _core.add(first, others[0], y)
+        for x in others[1:]:
+            _core.add(y, x, y)
+    return result
 
 
 @_specified
@@ -275,7 +287,7 @@ def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.uin
 
 def _aligned(x: Array) -> Array:
     """`x`, copied if its elements do not lie at multiples of their size, as in a view of a record array."""
-    return x if x.flags.aligned and all(stride % x.itemsize == 0 for stride in x.strides) else np.ascontiguousarray(x)
+    return x if x.flags.aligned and all(stride % x.itemsize == 0 for stride in x.strides) else x.copy()
 
 
 @_specified
@@ -359,10 +371,10 @@ def dense_backward(
     y, dy = _contiguous(y=y, dy=dy)
     check_shape("y", y, (x.shape[0], w.shape[1]))
     z = dense(x, w, bias)
-    dz: Array = globals()[f"{activation}_backward"](z, y.astype(z.dtype), dy.astype(z.dtype))
+    dz: Array = globals()[f"{activation}_backward"](z, y, dy)
     db = None
     if bias is not None:
-        db = np.empty(w.shape[1], z.dtype)
+        db = np.empty(w.shape[1], dz.dtype)
         _core.column_sums(dz, db)
     return matmul(dz, w.T), matmul(x.T, dz), db
 

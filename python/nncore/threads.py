@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import operator
+import os
+import sys
+
 __all__ = ["get_num_threads", "set_num_threads"]
 
 _LIMIT = 4096
+
+forked = False
+"""Whether this process was forked from one that had imported nncore; the core, when it loads, wants to know."""
+
+
+def _note_fork() -> None:
+    global forked
+    forked = True
+    core = sys.modules.get("nncore._core")
+    if core is not None:
+        core.note_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def set_num_threads(n: int) -> None:
     """Let every later native call use `n` threads (1 .. 4096). Results do not depend on `n`.
 
+    A process forked from one that had imported nncore uses one thread whatever `n` is: OpenMP's threads do not survive a
+    fork.
+
     Raises:
         ValueError: `n` is not such an integer.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _LIMIT:
+    try:
+        count = 0 if isinstance(n, bool) else operator.index(n)
+    except TypeError:
+        count = 0
+    if not 1 <= count <= _LIMIT:
         raise ValueError(f"n: expected an integer from 1 to {_LIMIT}, got {n!r}")
     from nncore import _core  # here: importing nncore must not load the compiled module
 
-    _core.set_num_threads(n)
+    _core.set_num_threads(count)
 
 
 def get_num_threads() -> int:

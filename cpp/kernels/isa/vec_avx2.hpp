@@ -57,6 +57,25 @@ inline F32 exp2i(F32 n) {
 inline F32 exponent(F32 a) {
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(a.v), 23), _mm256_set1_epi32(127)))};
 }
+// Transposes 8 rows of 8.
+inline void transpose_block(F32 (&r)[8]) {
+  __m256 t[8], u[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm256_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      const __m256d a = _mm256_castps_pd(t[i + j]), b = _mm256_castps_pd(t[i + 2 + j]);
+      u[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+      u[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+    }
+  // u[4i + j] holds, in 128-bit lane l, column 4l + j of the rows 4i .. 4i + 3.
+  for (int j = 0; j < 4; ++j) {
+    r[j].v = _mm256_permute2f128_ps(u[j], u[4 + j], 0x20);
+    r[4 + j].v = _mm256_permute2f128_ps(u[j], u[4 + j], 0x31);
+  }
+}
 
 struct F64 {
   using T = double;
@@ -110,6 +129,17 @@ inline F64 exponent(F64 a) {
   const __m256i bits = _mm256_or_si256(_mm256_srli_epi64(_mm256_castpd_si256(a.v), 52),
                                        _mm256_castpd_si256(_mm256_set1_pd(4503599627370496.0)));
   return {_mm256_sub_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(4503599627370496.0 + 1023.0))};
+}
+inline void transpose_block(F64 (&r)[4]) {
+  __m256d t[4];
+  for (int i = 0; i < 4; i += 2) {
+    t[i] = _mm256_unpacklo_pd(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm256_unpackhi_pd(r[i].v, r[i + 1].v);
+  }
+  for (int j = 0; j < 2; ++j) {
+    r[j].v = _mm256_permute2f128_pd(t[j], t[2 + j], 0x20);
+    r[2 + j].v = _mm256_permute2f128_pd(t[j], t[2 + j], 0x31);
+  }
 }
 
 }  // namespace

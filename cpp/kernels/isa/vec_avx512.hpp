@@ -49,6 +49,29 @@ inline F32 exp2i(F32 n) {
 inline F32 exponent(F32 a) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(a.v), 23), _mm512_set1_epi32(127)))};
 }
+// Transposes 16 rows of 16.
+inline void transpose_block(F32 (&r)[16]) {
+  __m512 t[16], u[16];
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_ps(r[2 * i].v, r[2 * i + 1].v);
+    t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i].v, r[2 * i + 1].v);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      const __m512d a = _mm512_castps_pd(t[i + j]), b = _mm512_castps_pd(t[i + 2 + j]);
+      u[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+      u[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+    }
+  // u[4i + j] holds, in 128-bit lane l, column 4l + j of the rows 4i .. 4i + 3.
+  for (int j = 0; j < 4; ++j) {
+    const __m512 even = _mm512_shuffle_f32x4(u[j], u[4 + j], 0x88), odd = _mm512_shuffle_f32x4(u[j], u[4 + j], 0xdd);
+    const __m512 even2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x88), odd2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xdd);
+    r[j].v = _mm512_shuffle_f32x4(even, even2, 0x88);
+    r[4 + j].v = _mm512_shuffle_f32x4(odd, odd2, 0x88);
+    r[8 + j].v = _mm512_shuffle_f32x4(even, even2, 0xdd);
+    r[12 + j].v = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
+  }
+}
 
 struct F64 {
   using T = double;
@@ -90,6 +113,21 @@ inline F64 exp2i(F64 n) {
 }
 inline F64 exponent(F64 a) {
   return {_mm512_cvtepi64_pd(_mm512_sub_epi64(_mm512_srli_epi64(_mm512_castpd_si512(a.v), 52), _mm512_set1_epi64(1023)))};
+}
+inline void transpose_block(F64 (&r)[8]) {
+  __m512d t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm512_unpacklo_pd(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm512_unpackhi_pd(r[i].v, r[i + 1].v);
+  }
+  for (int j = 0; j < 2; ++j) {
+    const __m512d even = _mm512_shuffle_f64x2(t[j], t[2 + j], 0x88), odd = _mm512_shuffle_f64x2(t[j], t[2 + j], 0xdd);
+    const __m512d even2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x88), odd2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xdd);
+    r[j].v = _mm512_shuffle_f64x2(even, even2, 0x88);
+    r[2 + j].v = _mm512_shuffle_f64x2(odd, odd2, 0x88);
+    r[4 + j].v = _mm512_shuffle_f64x2(even, even2, 0xdd);
+    r[6 + j].v = _mm512_shuffle_f64x2(odd, odd2, 0xdd);
+  }
 }
 
 }  // namespace

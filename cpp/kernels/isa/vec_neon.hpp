@@ -58,6 +58,20 @@ inline F32 exp2i(F32 n) {
 inline F32 exponent(F32 a) {
   return {vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v), 23)), vdupq_n_s32(127)))};
 }
+// Transposes 4 rows of 4.
+inline void transpose_block(F32 (&r)[4]) {
+  for (int i = 0; i < 4; i += 2) {
+    const float32x4_t low = vzip1q_f32(r[i].v, r[i + 1].v);
+    r[i + 1].v = vzip2q_f32(r[i].v, r[i + 1].v);
+    r[i].v = low;
+  }
+  const float64x2_t a = vreinterpretq_f64_f32(r[0].v), b = vreinterpretq_f64_f32(r[1].v);
+  const float64x2_t c = vreinterpretq_f64_f32(r[2].v), d = vreinterpretq_f64_f32(r[3].v);
+  r[0].v = vreinterpretq_f32_f64(vzip1q_f64(a, c));
+  r[1].v = vreinterpretq_f32_f64(vzip2q_f64(a, c));
+  r[2].v = vreinterpretq_f32_f64(vzip1q_f64(b, d));
+  r[3].v = vreinterpretq_f32_f64(vzip2q_f64(b, d));
+}
 
 struct F64 {
   using T = double;
@@ -100,6 +114,11 @@ inline F64 exp2i(F64 n) {
 }
 inline F64 exponent(F64 a) {
   return {vcvtq_f64_s64(vsubq_s64(vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(a.v), 52)), vdupq_n_s64(1023)))};
+}
+inline void transpose_block(F64 (&r)[2]) {
+  const float64x2_t low = vzip1q_f64(r[0].v, r[1].v);
+  r[1].v = vzip2q_f64(r[0].v, r[1].v);
+  r[0].v = low;
 }
 
 }  // namespace

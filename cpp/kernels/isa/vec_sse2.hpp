@@ -63,6 +63,8 @@ inline F32 exp2i(F32 n) {
 inline F32 exponent(F32 a) {
   return {_mm_cvtepi32_ps(_mm_sub_epi32(_mm_srli_epi32(_mm_castps_si128(a.v), 23), _mm_set1_epi32(127)))};
 }
+// Transposes 4 rows of 4.
+inline void transpose_block(F32 (&r)[4]) { _MM_TRANSPOSE4_PS(r[0].v, r[1].v, r[2].v, r[3].v); }
 
 struct F64 {
   using T = double;
@@ -115,6 +117,11 @@ inline F64 exponent(F64 a) {
   const __m128i bits =
       _mm_or_si128(_mm_srli_epi64(_mm_castpd_si128(a.v), 52), _mm_castpd_si128(_mm_set1_pd(4503599627370496.0)));
   return {_mm_sub_pd(_mm_castsi128_pd(bits), _mm_set1_pd(4503599627370496.0 + 1023.0))};
+}
+inline void transpose_block(F64 (&r)[2]) {
+  const __m128d low = _mm_unpacklo_pd(r[0].v, r[1].v);
+  r[1].v = _mm_unpackhi_pd(r[0].v, r[1].v);
+  r[0].v = low;
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ def train_test_split(
         ``x_train, x_test, y_train, y_test``, in the order of scikit-learn's function of this name.
 
     Raises:
-        ValueError: `y` is not of shape [n], `test_size` is not between 0 and 1 or leaves a part empty, `seed` out of range.
+        ValueError: `y` is not of shape [n] or has NaN, `test_size` is not between 0 and 1 or leaves a part empty, or `seed`
+            is out of range.
 
     >>> x_train, x_test, y_train, y_test = train_test_split(np.arange(10), [0] * 5 + [1] * 5, test_size=0.4)
     >>> np.bincount(y_test), sorted([*x_train.tolist(), *x_test.tolist()]) == list(range(10))
@@ -41,7 +42,9 @@ def train_test_split(
         raise ValueError(f"expected x of shape [n, ...] and y of shape [n], got x {list(x.shape)}, y {list(y.shape)}")
     if not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size: expected a number between 0 and 1, got {test_size!r}")
-    if not 0 <= seed < 2**64:
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        raise ValueError("y: expected class labels, got NaN")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an integer in [0, 2**64 - 1], got {seed!r}")
     total = round(test_size * len(y))
     if not 0 < total < len(y):

@@ -30,8 +30,8 @@ class RunResult:
         position: the first sample it did not reach; equal to the number of samples when the pass is complete.
         samples: how many samples it processed.
         steps: how many batches it processed.
-        loss: sum over those samples of the loss, each batch's mean loss counted once per sample.
-        metrics: sums over those samples, one for each metric.
+        loss: sum over those samples of the loss, each batch's mean loss counted once per sample, and the call's `sums`.
+        metrics: sums over those samples, one for each metric, and the call's `sums`.
     """
 
     position: int
@@ -117,12 +117,15 @@ class Engine(ABC):
         metrics: Sequence[str],
         rule: RuleSpec | None,
         deadline: float,
+        sums: Sequence[float] = (),
     ) -> RunResult:
         """Train (`rule` given) or evaluate (`rule` None) over batches of in-memory data, from sample `start` on.
 
         Batch k holds the samples ``order[k * batch_size : (k + 1) * batch_size]`` (without `order`, in storage order); the
         last may be smaller. Input arrays of any real dtype are converted batch by batch, never as a whole. Stops after the
-        last batch, or after the first whole step that ends `deadline` seconds after the call began.
+        last batch, or after the first whole step that ends `deadline` seconds after the call began. A call that goes on
+        where another stopped is given that one's loss and metrics as `sums`, so that totals are added up in one order, and
+        have the same bits, wherever a pass was interrupted.
 
         Raises:
             FloatingPointError: the loss of a batch is NaN or infinite; the update of that batch has not been made.

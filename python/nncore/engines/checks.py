@@ -11,7 +11,7 @@ from nncore.engines.base import Array
 from nncore.graph import Graph
 from nncore.optable import LOSSES, LossSpec, Shape
 
-__all__ = ["check_batch", "check_batch_size", "check_order", "check_target"]
+__all__ = ["check_batch", "check_batch_size", "check_order", "check_sums", "check_target"]
 
 
 def check_batch(name: str, arrays: Sequence[Array], shapes: Sequence[Shape]) -> tuple[list[Array], int]:
@@ -78,6 +78,12 @@ def check_order(order: npt.ArrayLike | None, rows: int, start: int) -> int:
     if not 0 <= start <= total:
         raise ValueError(f"start: expected an integer in [0, {total}], got {start}")
     return total
+
+
+def check_sums(sums: Sequence[float], metrics: int) -> None:
+    """Raise ValueError unless `sums` is empty or the sums of the loss and of each metric."""
+    if len(sums) not in (0, 1 + metrics):
+        raise ValueError(f"sums: expected one for the loss and {metrics} for the metrics, got {len(sums)}")
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -119,13 +119,15 @@ class NativeEngine(Engine):
         metrics: Sequence[str],
         rule: RuleSpec | None,
         deadline: float,
+        sums: Sequence[float] = (),
     ) -> RunResult:
         """See `Engine.run`."""
         arrays = self._inputs(inputs)
         target = checks.check_target(self.graph, loss, target, len(arrays[0]))
         checks.check_order(order, len(arrays[0]), start)
         checks.check_batch_size(batch_size)
-        position, samples, steps, total, sums = self._core.run(
+        checks.check_sums(sums, len(metrics))
+        position, samples, steps, total, metric_sums = self._core.run(
             inputs=arrays,
             target=as_source(target),
             indices=target.ndim == 1 and "indices" in LOSSES[loss.name].targets,
@@ -137,8 +139,9 @@ class NativeEngine(Engine):
             metrics=list(metrics),
             rule=None if rule is None else rule.encoded,
             deadline=deadline,
+            sums=list(sums),
         )
-        return RunResult(position, samples, steps, total, tuple(sums))
+        return RunResult(position, samples, steps, total, tuple(metric_sums))
 
     def _inputs(self, inputs: Sequence[Array]) -> list[Array]:
         arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)

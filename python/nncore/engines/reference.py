@@ -264,6 +264,7 @@ class ReferenceEngine(Engine):
         metrics: Sequence[str],
         rule: RuleSpec | None,
         deadline: float,
+        sums: Sequence[float] = (),
     ) -> RunResult:
         """See `Engine.run`."""
         began = time.monotonic()
@@ -279,7 +280,8 @@ class ReferenceEngine(Engine):
         if rule is not None:
             _ = rule.filled  # checks it
 
-        position, steps, loss_sum, metric_sums = start, 0, 0.0, [0.0] * len(metrics)
+        checks.check_sums(sums, len(metrics))
+        position, steps, loss_sum, *metric_sums = start, 0, *(sums or [0.0] * (1 + len(metrics)))
         while position < total and (steps == 0 or time.monotonic() - began < deadline):
             stop = min(position + batch_size, total)
             batch: Any = slice(position, stop) if order is None else order[position:stop]
@@ -290,8 +292,8 @@ class ReferenceEngine(Engine):
                 if not math.isfinite(value):
                     self._pass = None
                     raise FloatingPointError(
-                        f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}; "
-                        "its update has not been made"
+                        f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}"
+                        + ("; its update has not been made" if rule is not None else "")
                     )
                 batch_metrics = [METRICS[name](y, t).sum() for name in metrics]
                 if rule is not None:

@@ -1,0 +1,55 @@
+"""The README is true: its Python runs, its links lead somewhere, its commands are the ones that CI runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import nncore
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_python_runs(tmp_path, monkeypatch, capsys):
+    """All blocks, one after the other in one namespace, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
+    scripts = blocks("python")
+    assert len(scripts) >= 2
+    names: dict[str, object] = {}
+    for script in scripts:
+        exec(compile(script, "README.md", "exec"), names)
+    accuracy = re.search(r"test accuracy: ([\d.]+)", capsys.readouterr().out)
+    assert accuracy
+    assert float(accuracy[1]) > 0.95
+
+
+def test_the_training_script_is_short():
+    assert len(blocks("python")[0].splitlines()) <= 20
+
+
+def test_the_commands():
+    assert blocks("sh") == ["pip install . && nncore demo\n", 'pip install ".[test]" && pytest\n']
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_changelog_knows_this_version():
+    assert f"## [{nncore.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_architecture_maps_every_folder():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for folder in [*(ROOT / "cpp").iterdir(), *(ROOT / "python/nncore").iterdir()]:
+        if folder.is_dir() and folder.name != "__pycache__":
+            assert re.search(rf"\b{folder.name}/", text), folder.name
