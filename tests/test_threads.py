@@ -121,7 +121,7 @@ import nncore as nn
 x, y = np.zeros((20000, 300), "float32"), np.zeros(20000, int)
 model = nn.Sequential([nn.Input((300,)), nn.Dense(300), nn.Dense(3)])
 model.compile("sgd", "cross_entropy")
-threading.Thread(target=model.fit, args=(x, y), kwargs={"epochs": 3, "verbose": 0}, daemon=True).start()
+threading.Thread(target=model.fit, args=(x, y), kwargs={"epochs": 3, "verbose": 0}).start()
 time.sleep(0.3)
 pid = os.fork()
 if pid == 0:

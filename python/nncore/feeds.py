@@ -35,7 +35,10 @@ class Feed(ABC):
 
     @abstractmethod
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
-        """One pass: what each call of `run` gave, with the sums so far; in the order that `shuffle` draws, where the feed can choose it."""
+        """One pass: what each call of `run` gave, with the sums so far.
+
+        The samples come in the order that `shuffle` draws, where the feed can choose it.
+        """
 
 
 class ArrayFeed(Feed):
