@@ -18,7 +18,7 @@ LAZY = ["safetensors", "tqdm"]
 
 def run(code: str) -> str:
     """What a fresh interpreter prints; it may keep compiled bytecode, as an installed package has it."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environ = {k: v for k, v in os.environ.items() if k not in ("NNCORE_ISA", "PYTHONDONTWRITEBYTECODE")}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ).stdout
 
 

@@ -31,8 +31,8 @@ size_t product(const std::vector<int64_t>& shape) {
 // The Python-side engine: a native engine and the shapes that its arrays must have.
 class PyEngine {
  public:
-  PyEngine(const std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>&
-               nodes,
+  PyEngine(const std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>,
+                                        std::vector<int64_t>>>& nodes,
            const std::vector<std::pair<std::vector<int64_t>, bool>>& parameters, const std::vector<int>& inputs,
            const std::vector<int>& outputs, const std::string& dtype, uint64_t seed)
       : dtype_(dtype) {
@@ -47,8 +47,12 @@ class PyEngine {
     engine_ = make_engine(graph, dtype_.equal(py::dtype::of<double>()), seed);
   }
 
-  py::array get_parameter(size_t index) { return parameter_sized(index, [&](void* out) { engine_->get_parameter(index, out); }); }
-  py::array get_gradient(size_t index) { return parameter_sized(index, [&](void* out) { engine_->get_gradient(index, out); }); }
+  py::array get_parameter(size_t index) {
+    return parameter_sized(index, [&](void* out) { engine_->get_parameter(index, out); });
+  }
+  py::array get_gradient(size_t index) {
+    return parameter_sized(index, [&](void* out) { engine_->get_gradient(index, out); });
+  }
   py::array get_state(const std::string& rule, int state, size_t index) {
     return parameter_sized(index, [&](void* out) { engine_->get_state(rule, state, index, out); });
   }
@@ -107,12 +111,14 @@ class PyEngine {
   std::tuple<size_t, size_t, size_t, double, std::vector<double>> run(
       const std::vector<py::array>& inputs, const py::array& target, bool indices, const std::optional<py::array>& order,
       size_t start, size_t batch_size, const std::string& loss, bool mean, const std::vector<std::string>& metrics,
-      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline, const std::vector<double>& sums) {
+      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline,
+      const std::vector<double>& sums) {
     const std::vector<SampleArray> samples = sample_arrays(inputs);
     const size_t rows = samples[0].rows, width = indices ? 1 : product(output_shapes_[0]);
     if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
     const size_t samples_count = order ? static_cast<size_t>(order->size()) : rows;
-    if (start > samples_count) throw std::invalid_argument("start: expected a position among the samples, got " + std::to_string(start));
+    if (start > samples_count)
+      throw std::invalid_argument("start: expected a position among the samples, got " + std::to_string(start));
     expect_size(target, static_cast<py::ssize_t>(rows * width), "target");
     const TargetArray targets{{data_of(target), source_of(target.dtype(), "target"), rows, width}, indices};
     if (indices && (targets.array.type == Source::kF32 || targets.array.type == Source::kF64))
@@ -135,7 +141,8 @@ class PyEngine {
     {
       const py::gil_scoped_release release;
       for (size_t i = start; i < options.order_size; ++i)
-        if (static_cast<uint64_t>(options.order[i]) >= rows) throw std::invalid_argument("order: expected indices of samples");
+        if (static_cast<uint64_t>(options.order[i]) >= rows)
+          throw std::invalid_argument("order: expected indices of samples");
       outcome = engine_->run(samples, targets, options);
     }
     return {outcome.position, outcome.samples, outcome.steps, outcome.loss, outcome.metrics};
@@ -173,7 +180,8 @@ class PyEngine {
     return samples;
   }
 
-  std::vector<py::array> new_arrays(const std::vector<std::vector<int64_t>>& shapes, size_t rows, std::vector<void*>& raw) const {
+  std::vector<py::array> new_arrays(const std::vector<std::vector<int64_t>>& shapes, size_t rows,
+                                    std::vector<void*>& raw) const {
     std::vector<py::array> arrays;
     for (const auto& shape : shapes) {
       std::vector<py::ssize_t> extents{static_cast<py::ssize_t>(rows)};
@@ -223,11 +231,13 @@ void register_engine(py::module_& module) {
       py::set_error(PyExc_FloatingPointError, error.what());
     }
   });
-  using Nodes = std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
+  using Nodes =
+      std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
   py::class_<PyEngine>(module, "Engine")
       .def(py::init<const Nodes&, const std::vector<std::pair<std::vector<int64_t>, bool>>&, const std::vector<int>&,
                     const std::vector<int>&, const std::string&, uint64_t>(),
-           py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"), py::arg("seed"))
+           py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"),
+           py::arg("seed"))
       .def("get_parameter", &PyEngine::get_parameter, py::arg("index"))
       .def("set_parameter", &PyEngine::set_parameter, py::arg("index"), py::arg("value"))
       .def("get_gradient", &PyEngine::get_gradient, py::arg("index"))
@@ -237,9 +247,9 @@ void register_engine(py::module_& module) {
       .def("backward", &PyEngine::backward, py::arg("gradients"))
       .def("update", &PyEngine::update, py::arg("rule"), py::arg("hyper"))
       .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
-      .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"), py::arg("start"),
-           py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"), py::arg("deadline"),
-           py::arg("sums"))
+      .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"),
+           py::arg("start"), py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"),
+           py::arg("deadline"), py::arg("sums"))
       .def_property_readonly("pending_rows", &PyEngine::pending_rows)
       .def_property_readonly("seed", &PyEngine::seed)
       .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)

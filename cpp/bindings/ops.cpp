@@ -14,7 +14,8 @@ const Kernels<T>& kernels() {
   return kernels_of<T>(active_kernels());
 }
 
-void activation_forward_of(const std::string& name, const py::array& x, const py::array& out, const std::vector<double>& attrs) {
+void activation_forward_of(const std::string& name, const py::array& x, const py::array& out,
+                           const std::vector<double>& attrs) {
   expect_size(out, x.size(), "out");
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
@@ -73,7 +74,8 @@ void rows_backward_of(const std::string& name, const py::array& y, const py::arr
   });
 }
 
-void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node, uint32_t step) {
+void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,
+                uint32_t step) {
   expect_size(out, x.size(), "out");
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
@@ -114,7 +116,8 @@ Strided<T> strided(const py::array& m, const char* name) {
   if (m.ndim() != 2 || !m.dtype().equal(py::dtype::of<std::remove_const_t<T>>()))
     throw std::invalid_argument(std::string(name) + ": expected a matrix of one dtype");
   const auto size = static_cast<ptrdiff_t>(sizeof(T));
-  if (m.strides(0) % size != 0 || m.strides(1) % size != 0) throw std::invalid_argument(std::string(name) + ": unaligned strides");
+  if (m.strides(0) % size != 0 || m.strides(1) % size != 0)
+    throw std::invalid_argument(std::string(name) + ": unaligned strides");
   return {static_cast<T*>(const_cast<void*>(m.data())), static_cast<size_t>(m.shape(0)), static_cast<size_t>(m.shape(1)),
           static_cast<ptrdiff_t>(m.strides(0)) / size, static_cast<ptrdiff_t>(m.strides(1)) / size};
 }

@@ -78,7 +78,8 @@ class EngineOf final : public Engine {
     return pending_rows_;
   }
 
-  void backward(size_t rows, const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) override {
+  void backward(size_t rows, const std::vector<const void*>& gradients,
+                const std::vector<void*>& input_gradients) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (pending_rows_ != rows)
       throw std::runtime_error("backward: expected a forward pass with training=True on " + std::to_string(rows) +
@@ -141,7 +142,7 @@ class EngineOf final : public Engine {
   RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) override;
 
  private:
-  static constexpr size_t kMostRows = 256;  // rows that a thread carries through the network at once in predict()
+  static constexpr size_t kMostRows = 256;        // rows that a thread carries through the network at once in predict()
   static constexpr size_t kEvaluationRows = 512;  // rows between two barriers of an evaluation; fixed, as sums depend on it
 
   void read(const T* panels, size_t parameter, void* out) const {
@@ -179,7 +180,8 @@ class EngineOf final : public Engine {
               Rows rows) const {
     for (size_t i = 0; i < inputs.size(); ++i)
       for (size_t r = rows.begin; r < rows.end; ++r)
-        convert_row(kernels_, workspace.input(i).row(r), inputs[i], order ? static_cast<size_t>(order[first + r]) : first + r);
+        convert_row(kernels_, workspace.input(i).row(r), inputs[i],
+                    order ? static_cast<size_t>(order[first + r]) : first + r);
   }
 
   void copy_out(void* out, const Matrix<T>& from, Rows rows, size_t first) const {
@@ -226,7 +228,8 @@ class EngineOf final : public Engine {
   }
 
   // One optimizer update of a tile, and of its transposed copy.
-  void update_tile(const Rule<T>& rule, std::vector<Buffer<T>>& states, const double* coefficients, const GradientTask& task) {
+  void update_tile(const Rule<T>& rule, std::vector<Buffer<T>>& states, const double* coefficients,
+                   const GradientTask& task) {
     const ParameterLayout& layout = network_.layout(task.parameter);
     if (!layout.trainable) return;
     constexpr size_t w = kPanel<T>;
@@ -249,7 +252,7 @@ class EngineOf final : public Engine {
   Network<T> network_;
   Workspace<T> training_, inference_;  // apart, so that inference between forward and backward does no harm
   std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
-  std::optional<size_t> pending_rows_;  // of a training forward that no backward has used yet
+  std::optional<size_t> pending_rows_;                    // of a training forward that no backward has used yet
   bool has_gradients_ = false;
   mutable ForkAwareMutex mutex_;
 };

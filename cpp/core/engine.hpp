@@ -1,7 +1,7 @@
 // A network ready to run: whole steps and whole epochs in one call, each one parallel region.
 //
-// Calls lock the engine, so that threads take turns; they may be made without Python's lock. Arrays are row-major; what does not
-// fit is refused with std::invalid_argument before anything changes.
+// Calls lock the engine, so that threads take turns; they may be made without Python's lock. Arrays are row-major; what
+// does not fit is refused with std::invalid_argument before anything changes.
 #pragma once
 #include <memory>
 #include <optional>
@@ -70,7 +70,8 @@ class Engine {
   // Rows of the last training forward that no backward has used yet, if there is one.
   virtual std::optional<size_t> pending_rows() const = 0;
   // `rows` is what the caller's arrays have; another number is refused, as another thread may have come in between.
-  virtual void backward(size_t rows, const std::vector<const void*>& gradients, const std::vector<void*>& input_gradients) = 0;
+  virtual void backward(size_t rows, const std::vector<const void*>& gradients,
+                        const std::vector<void*>& input_gradients) = 0;
   virtual void update(const OptimizerStep& optimizer) = 0;
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
   virtual RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) = 0;

@@ -9,7 +9,8 @@
 namespace nncore {
 namespace {
 
-// f(begin, end) over parts of n elements, each a multiple of `step` long; `work` is the cost of an element in multiply-adds.
+// f(begin, end) over parts of n elements, each a multiple of `step` long; `work` is the cost of an element in
+// multiply-adds.
 template <class F>
 void split(size_t n, size_t step, double work, const F& f) {
   parallel(threads_for(static_cast<double>(n) * work), [&](const Team& team) {
@@ -29,8 +30,10 @@ const Activation<T>& find_activation(const Kernels<T>& kernels, const std::strin
 }
 
 template <class T>
-void activation_forward(const Kernels<T>&, const Activation<T>& f, T* y, const T* x, size_t n, const std::vector<double>& attrs) {
-  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) { f.forward(y + begin, x + begin, end - begin, attrs.data()); });
+void activation_forward(const Kernels<T>&, const Activation<T>& f, T* y, const T* x, size_t n,
+                        const std::vector<double>& attrs) {
+  split(n, kPanel<T>, kElement,
+        [&](size_t begin, size_t end) { f.forward(y + begin, x + begin, end - begin, attrs.data()); });
 }
 
 template <class T>
@@ -49,11 +52,11 @@ void rows_forward(const Kernels<T>& kernels, const std::string& name, T* y, cons
 }
 
 template <class T>
-void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows, size_t n) {
+void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows,
+                   size_t n) {
   const RowOp<T>& f = find_named(kernels.row_ops, static_cast<size_t>(kernels.row_op_count), name, "row op");
-  split(rows, 1, kElement * static_cast<double>(n), [&](size_t begin, size_t end) {
-    f.backward(dx + begin * n, y + begin * n, dy + begin * n, end - begin, n, n);
-  });
+  split(rows, 1, kElement * static_cast<double>(n),
+        [&](size_t begin, size_t end) { f.backward(dx + begin * n, y + begin * n, dy + begin * n, end - begin, n, n); });
 }
 
 template <class T>
@@ -75,7 +78,8 @@ void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n,
 
 template <class T>
 void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n) {
-  split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) { kernels.add(y + begin, a + begin, b + begin, end - begin); });
+  split(n, kPanel<T>, kElement,
+        [&](size_t begin, size_t end) { kernels.add(y + begin, a + begin, b + begin, end - begin); });
 }
 
 template <class T>
@@ -118,18 +122,20 @@ void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T
   });
 }
 
-#define NNCORE_INSTANTIATE(T)                                                                                             \
-  template const Activation<T>& find_activation(const Kernels<T>&, const std::string&);                                   \
-  template void activation_forward(const Kernels<T>&, const Activation<T>&, T*, const T*, size_t, const std::vector<double>&); \
-  template void activation_backward(const Kernels<T>&, const Activation<T>&, T*, const T*, const T*, const T*, size_t,    \
-                                    const std::vector<double>&);                                                          \
-  template void rows_forward(const Kernels<T>&, const std::string&, T*, const T*, size_t, size_t);                        \
-  template void rows_backward(const Kernels<T>&, const std::string&, T*, const T*, const T*, size_t, size_t);             \
-  template void dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t);           \
-  template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                   \
-  template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                             \
-  template double loss(const Kernels<T>&, const std::string&, LossArgs<T>);                                               \
-  template void rule_step(const Kernels<T>&, const std::string&, T*, const T*, T* const*, size_t, const std::vector<double>&, double)
+#define NNCORE_INSTANTIATE(T)                                                                                          \
+  template const Activation<T>& find_activation(const Kernels<T>&, const std::string&);                                \
+  template void activation_forward(const Kernels<T>&, const Activation<T>&, T*, const T*, size_t,                      \
+                                   const std::vector<double>&);                                                        \
+  template void activation_backward(const Kernels<T>&, const Activation<T>&, T*, const T*, const T*, const T*, size_t, \
+                                    const std::vector<double>&);                                                       \
+  template void rows_forward(const Kernels<T>&, const std::string&, T*, const T*, size_t, size_t);                     \
+  template void rows_backward(const Kernels<T>&, const std::string&, T*, const T*, const T*, size_t, size_t);          \
+  template void dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t);        \
+  template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                \
+  template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                          \
+  template double loss(const Kernels<T>&, const std::string&, LossArgs<T>);                                            \
+  template void rule_step(const Kernels<T>&, const std::string&, T*, const T*, T* const*, size_t,                      \
+                          const std::vector<double>&, double)
 NNCORE_INSTANTIATE(float);
 NNCORE_INSTANTIATE(double);
 #undef NNCORE_INSTANTIATE

@@ -24,14 +24,15 @@ template <class T>
 void activation_forward(const Kernels<T>& kernels, const Activation<T>& f, T* y, const T* x, size_t n,
                         const std::vector<double>& attrs);
 template <class T>
-void activation_backward(const Kernels<T>& kernels, const Activation<T>& f, T* dx, const T* x, const T* y, const T* dy, size_t n,
-                         const std::vector<double>& attrs);
+void activation_backward(const Kernels<T>& kernels, const Activation<T>& f, T* dx, const T* x, const T* y, const T* dy,
+                         size_t n, const std::vector<double>& attrs);
 
 // Softmax and its kin over contiguous rows of n elements.
 template <class T>
 void rows_forward(const Kernels<T>& kernels, const std::string& name, T* y, const T* x, size_t rows, size_t n);
 template <class T>
-void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows, size_t n);
+void rows_backward(const Kernels<T>& kernels, const std::string& name, T* dx, const T* y, const T* dy, size_t rows,
+                   size_t n);
 
 // y = dropout(x): masks as the engine draws them.
 template <class T>
@@ -59,7 +60,7 @@ void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<
 
 // y = f(x w + bias), y row-major; f is an elementwise activation or a row op by its name in the kernel table.
 template <class T>
-void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias, const Strided<T>& y,
-           const std::string& activation, const std::vector<double>& attrs);
+void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias,
+           const Strided<T>& y, const std::string& activation, const std::vector<double>& attrs);
 
 }  // namespace nncore

@@ -50,7 +50,8 @@ double squared_error(const T* pred, const T* target, int32_t, size_t n) {
 
 template <class T>
 double absolute_error(const T* pred, const T* target, int32_t, size_t n) {
-  return mean_over<T>(n, [&](size_t j) { return std::fabs(static_cast<double>(pred[j]) - static_cast<double>(target[j])); });
+  return mean_over<T>(n,
+                      [&](size_t j) { return std::fabs(static_cast<double>(pred[j]) - static_cast<double>(target[j])); });
 }
 
 template <class T>

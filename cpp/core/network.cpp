@@ -95,8 +95,8 @@ void Network<T>::refresh_transposed(const GradientTask& task) {
   Buffer<T>& copy = transposed_[task.parameter];
   if (copy.size() == 0) return;
   const ParameterLayout& layout = layouts_[task.parameter];
-  kernels_.transpose(copy.data(), value(task.parameter), layout.rows, layout.columns, task.tile.row_begin, task.tile.row_end,
-                     task.tile.panel_begin, task.tile.panel_end);
+  kernels_.transpose(copy.data(), value(task.parameter), layout.rows, layout.columns, task.tile.row_begin,
+                     task.tile.row_end, task.tile.panel_begin, task.tile.panel_end);
 }
 
 template <class T>

@@ -11,10 +11,10 @@ namespace nncore {
 
 // A node as the op's constructor sees it.
 struct NodeInfo {
-  uint32_t index;               // position in the graph
-  std::vector<double> attrs;    // in the order of the op's row in the op table
-  std::vector<size_t> widths;   // elements per sample of each input
-  size_t last_axis;             // length of the last axis of the first input
+  uint32_t index;              // position in the graph
+  std::vector<double> attrs;   // in the order of the op's row in the op table
+  std::vector<size_t> widths;  // elements per sample of each input
+  size_t last_axis;            // length of the last axis of the first input
 };
 
 struct Pass {
@@ -63,7 +63,8 @@ class Op {
   virtual void forward(const Operands<T>& o, Rows rows, const Pass& pass) const = 0;
   // dx[i] = (df/dx[i])^T dy for every dx[i] that has data, for some rows; overwrites.
   virtual void backward(const Operands<T>& o, Rows rows) const = 0;
-  // gradient (+)= (df/dparameter)^T dy over all rows, for one tile of parameter `slot`; `gradient` is the whole parameter's.
+  // gradient (+)= (df/dparameter)^T dy over all rows, for one tile of parameter `slot`; `gradient` is the whole
+  // parameter's.
   virtual void parameter_gradient(const Operands<T>& o, size_t rows, size_t slot, const Tile& tile, T* gradient,
                                   bool accumulate) const {
     (void)o, (void)rows, (void)slot, (void)tile, (void)gradient, (void)accumulate;

@@ -68,7 +68,8 @@ class Multiplication {
     T* tile = tiles_[static_cast<size_t>(team.rank)].data();
     const size_t k = a_.columns;
     for (size_t p = panels.begin; p < panels.end; p += group_) {
-      const size_t count = std::min(group_, panels.end - p), first = p * w, columns = std::min(b_.columns - first, count * w);
+      const size_t count = std::min(group_, panels.end - p), first = p * w,
+                   columns = std::min(b_.columns - first, count * w);
       const bool whole = columns == count * w;
       Gemm<T> g{};
       g.m = rows.count();
@@ -122,7 +123,8 @@ void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<
     return;
   }
   const size_t panels = panels_of<T>(c.columns);
-  const int count = threads_for(static_cast<double>(c.rows) * static_cast<double>(a.columns) * static_cast<double>(c.columns));
+  const int count =
+      threads_for(static_cast<double>(c.rows) * static_cast<double>(a.columns) * static_cast<double>(c.columns));
   const bool by_columns = panels >= 2 * static_cast<size_t>(count);
   Multiplication<T> product(kernels, a, b, c, nullptr, count);
   parallel(count, [&](const Team& team) {
@@ -137,11 +139,12 @@ void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<
 }
 
 template <class T>
-void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias, const Strided<T>& y,
-           const std::string& activation, const std::vector<double>& attrs) {
+void dense(const Kernels<T>& kernels, const Strided<const T>& x, const Strided<const T>& w, const T* bias,
+           const Strided<T>& y, const std::string& activation, const std::vector<double>& attrs) {
   if (x.rows == 0) return;
   const OneInput<T> f(kernels, activation);
-  const int count = threads_for(static_cast<double>(x.rows) * static_cast<double>(x.columns) * static_cast<double>(w.columns));
+  const int count =
+      threads_for(static_cast<double>(x.rows) * static_cast<double>(x.columns) * static_cast<double>(w.columns));
   Multiplication<T> product(kernels, x, w, y, bias, count);
   // Rows are shared out, so that each thread applies the activation to what it has just computed.
   parallel(count, [&](const Team& team) {
@@ -156,7 +159,9 @@ template void dense(const Kernels<float>&, const Strided<const float>&, const St
                     const Strided<float>&, const std::string&, const std::vector<double>&);
 template void dense(const Kernels<double>&, const Strided<const double>&, const Strided<const double>&, const double*,
                     const Strided<double>&, const std::string&, const std::vector<double>&);
-template void matmul(const Kernels<float>&, const Strided<const float>&, const Strided<const float>&, const Strided<float>&);
-template void matmul(const Kernels<double>&, const Strided<const double>&, const Strided<const double>&, const Strided<double>&);
+template void matmul(const Kernels<float>&, const Strided<const float>&, const Strided<const float>&,
+                     const Strided<float>&);
+template void matmul(const Kernels<double>&, const Strided<const double>&, const Strided<const double>&,
+                     const Strided<double>&);
 
 }  // namespace nncore

@@ -24,15 +24,24 @@ int64_t read_as(const void* data, size_t i) {
 // Element i of an integer array. Values beyond int64 wrap to negative ones, which no caller accepts.
 inline int64_t read_integer(const SampleArray& array, size_t i) {
   switch (array.type) {
-    case Source::kU8: return read_as<uint8_t>(array.data, i);
-    case Source::kI8: return read_as<int8_t>(array.data, i);
-    case Source::kU16: return read_as<uint16_t>(array.data, i);
-    case Source::kI16: return read_as<int16_t>(array.data, i);
-    case Source::kU32: return read_as<uint32_t>(array.data, i);
-    case Source::kI32: return read_as<int32_t>(array.data, i);
-    case Source::kU64: return read_as<uint64_t>(array.data, i);
-    case Source::kI64: return read_as<int64_t>(array.data, i);
-    default: return -1;
+    case Source::kU8:
+      return read_as<uint8_t>(array.data, i);
+    case Source::kI8:
+      return read_as<int8_t>(array.data, i);
+    case Source::kU16:
+      return read_as<uint16_t>(array.data, i);
+    case Source::kI16:
+      return read_as<int16_t>(array.data, i);
+    case Source::kU32:
+      return read_as<uint32_t>(array.data, i);
+    case Source::kI32:
+      return read_as<int32_t>(array.data, i);
+    case Source::kU64:
+      return read_as<uint64_t>(array.data, i);
+    case Source::kI64:
+      return read_as<int64_t>(array.data, i);
+    default:
+      return -1;
   }
 }
 

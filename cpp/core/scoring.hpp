@@ -16,8 +16,8 @@ namespace nncore {
 template <class T>
 class Scoring {
  public:
-  // For batches of at most `block` rows whose predictions are `width` wide, shared among at most `threads` threads. `workspace`
-  // need not be prepared yet.
+  // For batches of at most `block` rows whose predictions are `width` wide, shared among at most `threads` threads.
+  // `workspace` need not be prepared yet.
   Scoring(const Kernels<T>& kernels, const Workspace<T>& workspace, const TargetArray& target, const RunOptions& options,
           size_t block, size_t width, int threads)
       : kernels_(kernels),
@@ -48,8 +48,8 @@ class Scoring {
     values_ = Buffer<T>(target.indices ? 0 : block * width_);
   }
 
-  // Losses and metrics of the rows `mine` of the batch that begins at sample `at` and has `rows` rows; while training, also the
-  // gradient of the batch's loss.
+  // Losses and metrics of the rows `mine` of the batch that begins at sample `at` and has `rows` rows; while training, also
+  // the gradient of the batch's loss.
   void score(int rank, size_t at, size_t rows, Rows mine) {
     Fault& fault = faults_[static_cast<size_t>(rank)];
     for (size_t r = mine.begin; r < mine.end; ++r) load_target(sample(at + r), r, fault);
@@ -112,8 +112,8 @@ class Scoring {
                                     std::to_string(fault.label) + " in row " + std::to_string(fault.sample));
       if (fault.kind == Fault::kNotFinite)
         throw DivergenceError("the loss of batch " + std::to_string(outcome_.position / options_.batch_size) + " is " +
-                              (std::isnan(fault.loss) ? "nan" : std::to_string(fault.loss)) + " (sample " + std::to_string(fault.sample) +
-                              ")" + (training_ ? "; its update has not been made" : ""));
+                              (std::isnan(fault.loss) ? "nan" : std::to_string(fault.loss)) + " (sample " +
+                              std::to_string(fault.sample) + ")" + (training_ ? "; its update has not been made" : ""));
     }
   }
 
@@ -126,9 +126,7 @@ class Scoring {
     double loss = 0;
   };
 
-  size_t sample(size_t position) const {
-    return options_.order ? static_cast<size_t>(options_.order[position]) : position;
-  }
+  size_t sample(size_t position) const { return options_.order ? static_cast<size_t>(options_.order[position]) : position; }
 
   void load_target(size_t from, size_t row, Fault& fault) {
     if (!target_.indices) {

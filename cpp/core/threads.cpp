@@ -66,7 +66,8 @@ int cgroup_count() {
 int initial_count() {
   int count = affinity_count();
   if (const int quota = cgroup_count(); quota > 0) count = std::min(count, quota);
-  if (const char* text = std::getenv("OMP_NUM_THREADS"); text && std::atoi(text) > 0) count = std::min(count, std::atoi(text));
+  if (const char* text = std::getenv("OMP_NUM_THREADS"); text && std::atoi(text) > 0)
+    count = std::min(count, std::atoi(text));
   return count;
 }
 
@@ -93,7 +94,8 @@ int threads_for(double multiply_adds) {
 
 void ForkAwareMutex::lock() {
   if (forks_.load() != fork_count()) {
-    if (held_.load()) throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
+    if (held_.load())
+      throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
     forks_.store(fork_count());
   }
   mutex_.lock();

@@ -43,8 +43,8 @@ class Barrier {
   std::atomic<unsigned> generation_{0};
 };
 
-// A mutex that knows of forks. Locked by a thread of the parent, it would stay locked in the child for ever, and what it guards
-// may be half changed there: then locking throws std::runtime_error.
+// A mutex that knows of forks. Locked by a thread of the parent, it would stay locked in the child for ever, and what it
+// guards may be half changed there: then locking throws std::runtime_error.
 class ForkAwareMutex {
  public:
   void lock();
@@ -74,8 +74,8 @@ struct Team {
   }
 };
 
-// ThreadSanitizer cannot see how the OpenMP runtime starts and ends a region. It is told: what happened before a hand_over() of
-// some key has happened before a later take_over() of that key.
+// ThreadSanitizer cannot see how the OpenMP runtime starts and ends a region. It is told: what happened before a
+// hand_over() of some key has happened before a later take_over() of that key.
 #if defined(__SANITIZE_THREAD__)
 #define NNCORE_UNWATCHED __attribute__((no_sanitize("thread")))
 inline void hand_over(void* key) { __tsan_release(key); }

@@ -52,7 +52,8 @@ void Workspace<T>::allocate_forward() {
     Operands<T>& o = operands_[i];
     for (const int j : nodes[i].inputs) o.x.push_back(operands_[static_cast<size_t>(j)].y);
     o.y = network_.op(i) && can_overwrite_input(i) ? o.x[0] : allocate(network_.width(i));
-    if (network_.op(i) && network_.op(i)->work_width() > 0 && level_ != Level::kInference) o.work = allocate(network_.op(i)->work_width());
+    if (network_.op(i) && network_.op(i)->work_width() > 0 && level_ != Level::kInference)
+      o.work = allocate(network_.op(i)->work_width());
     for (const int p : nodes[i].parameters) {
       const auto index = static_cast<size_t>(p);
       const ParameterLayout& layout = network_.layout(index);
@@ -91,7 +92,10 @@ void Workspace<T>::allocate_backward() {
       const auto j = static_cast<size_t>(nodes[i].inputs[slot]);
       if (!wanted[j]) continue;
       Operands<T>& from = operands_[j];
-      if (!from.dy.data) from.dy = network_.op(i)->in_place() && network_.consumers(j) == 1 && !network_.is_output(j) ? o.dy : allocate(network_.width(j));
+      if (!from.dy.data)
+        from.dy = network_.op(i)->in_place() && network_.consumers(j) == 1 && !network_.is_output(j)
+                      ? o.dy
+                      : allocate(network_.width(j));
       if (written[j]) {
         later.push_back(slot);
       } else {
@@ -129,7 +133,7 @@ void Workspace<T>::backward(Rows rows) const {
       network_.op(i)->backward(call.operands, rows);
       if (call.target.data)
         network_.kernels().add(call.target.row(rows.begin), call.target.row(rows.begin), call.scratch.row(rows.begin),
-                     rows.count() * call.target.ld);
+                               rows.count() * call.target.ld);
     }
 }
 
@@ -137,7 +141,8 @@ template <class T>
 void Workspace<T>::parameter_gradient(const GradientTask& task, size_t rows) const {
   bool accumulate = false;
   for (const auto& [node, slot] : network_.users(task.parameter)) {
-    network_.op(node)->parameter_gradient(operands_[node], rows, slot, task.tile, network_.gradient(task.parameter), accumulate);
+    network_.op(node)->parameter_gradient(operands_[node], rows, slot, task.tile, network_.gradient(task.parameter),
+                                          accumulate);
     accumulate = true;
   }
 }

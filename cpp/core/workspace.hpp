@@ -1,7 +1,7 @@
 // The activation buffers of a network for batches of some size, and the passes over them on blocks of rows.
 //
-// A workspace knows nothing of threads, losses, optimizers or data: the engine calls it from every thread of a team, each with rows
-// or tiles of its own.
+// A workspace knows nothing of threads, losses, optimizers or data: the engine calls it from every thread of a team, each
+// with rows or tiles of its own.
 #pragma once
 #include <vector>
 

@@ -53,9 +53,7 @@ struct Gelu {
   bool by_tanh;
   explicit Gelu(const double* attrs) : by_tanh(attrs[0] != 0) {}
 
-  static V twice_u(V x) {
-    return V::set1(1.59576912160573071176) * (x * fma(V::set1(0.044715) * x, x, V::set1(1)));
-  }
+  static V twice_u(V x) { return V::set1(1.59576912160573071176) * (x * fma(V::set1(0.044715) * x, x, V::set1(1))); }
   V forward(V x) const {
     if (by_tanh) return x * sigmoid(twice_u(x));
     return x * normal_cdf(x, exp_half_square(x));
@@ -109,8 +107,8 @@ void activation_forward(typename V::T* y, const typename V::T* x, size_t n, cons
 }
 
 template <class V, template <class> class F>
-void activation_backward(typename V::T* dx, const typename V::T* x, const typename V::T* y, const typename V::T* dy, size_t n,
-                         const double* attrs) {
+void activation_backward(typename V::T* dx, const typename V::T* x, const typename V::T* y, const typename V::T* dy,
+                         size_t n, const double* attrs) {
   const F<V> f(attrs);
   const V zero = V::set1(0);
   size_t i = 0;

@@ -21,7 +21,8 @@ void gemm_tile(const Gemm<typename V::T>& g, size_t k, const typename V::T* a, c
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j)
-      acc[i][j] = accumulate ? V::load(c + i * c_row + (j / kPerPanel) * c_panel + (j % kPerPanel) * V::kLanes) : V::set1(0);
+      acc[i][j] =
+          accumulate ? V::load(c + i * c_row + (j / kPerPanel) * c_panel + (j % kPerPanel) * V::kLanes) : V::set1(0);
 
   const T* base[kBases];
 #pragma GCC unroll 8

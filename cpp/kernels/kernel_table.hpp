@@ -1,4 +1,5 @@
-// The kernels of one instruction set, as a table of plain function pointers; the only thing the rest of the core sees of them.
+// The kernels of one instruction set, as a table of plain function pointers; the only thing the rest of the core sees of
+// them.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -98,7 +99,8 @@ struct Kernels {
   void (*add)(T* y, const T* a, const T* b, size_t n);
   void (*zero_padding)(T* x, size_t rows, size_t n, size_t ld);
   // mask[j] = 0 or scale for row `row`, from Philox 4x32-10 with counter (j / 4, row, step, node).
-  void (*dropout_mask)(T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node, uint32_t threshold, T scale);
+  void (*dropout_mask)(T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node, uint32_t threshold,
+                       T scale);
   void (*apply_mask)(T* y, const T* x, const T* mask, size_t n);  // y = mask != 0 ? x * mask : 0
   void (*convert[static_cast<int>(Source::kCount)])(T* y, const void* x, size_t n);
 

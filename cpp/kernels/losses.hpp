@@ -100,7 +100,8 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
       DoubleSum<V> sum;
       row_each<V>(a.n, [&](size_t j, size_t lanes) {
         // A class of no weight costs nothing, not even 0 * inf.
-        const V weight = load_lanes<V>(t + j, lanes), minus_log = V::set1(log_sum) - (load_lanes<V>(p + j, lanes) - V::set1(m));
+        const V weight = load_lanes<V>(t + j, lanes),
+                minus_log = V::set1(log_sum) - (load_lanes<V>(p + j, lanes) - V::set1(m));
         sum.add(select(is_zero(weight), V::set1(0), weight * minus_log), lanes);
       });
       a.row_loss[r] = sum.total();

@@ -26,7 +26,8 @@ void pack(typename V::T* panels, const typename V::T* b, size_t k, size_t n, ptr
     const size_t width = n - first < w ? n - first : w;
     size_t i = 0;
     if (row == 1 && width == w)
-      for (; i + w <= k; i += w, panels += w * w) transpose_square<V>(panels, b + i + static_cast<ptrdiff_t>(first) * col, col);
+      for (; i + w <= k; i += w, panels += w * w)
+        transpose_square<V>(panels, b + i + static_cast<ptrdiff_t>(first) * col, col);
     for (; i < k; ++i, panels += w) {
       const T* s = b + static_cast<ptrdiff_t>(i) * row + static_cast<ptrdiff_t>(first) * col;
       if (col == 1 && width == w) {

@@ -35,8 +35,8 @@ inline void philox(uint32_t* words, const uint32_t* counters, const uint32_t* ke
 }
 
 template <class V>
-void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node, uint32_t threshold,
-                  typename V::T scale) {
+void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node,
+                  uint32_t threshold, typename V::T scale) {
   for (size_t j = 0; j < n; j += 4 * kPhiloxBlocks) {
     uint32_t x[4][kPhiloxBlocks];
     for (size_t b = 0; b < kPhiloxBlocks; ++b) {

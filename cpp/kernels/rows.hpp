@@ -96,8 +96,8 @@ struct Softmax {
   }
   // dx = y (dy - sum(y dy))
   static void backward(T* dx, const T* y, const T* dy, size_t n) {
-    const T dot = row_sum<V>(
-        n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) * load_lanes<V>(dy + j, lanes); });
+    const T dot =
+        row_sum<V>(n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) * load_lanes<V>(dy + j, lanes); });
     row_map<V>(dx, n, [&](size_t j, size_t lanes) {
       return load_lanes<V>(y + j, lanes) * (load_lanes<V>(dy + j, lanes) - V::set1(dot));
     });
@@ -111,8 +111,7 @@ struct LogSoftmax {
   static void forward(T* y, const T* x, size_t n) {
     const T m = row_max<V>(x, n);
     const T log_sum = scalar_log<V>(row_sum_exp<V>(x, m, n));
-    row_map<V>(y, n,
-               [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - V::set1(m)) - V::set1(log_sum); });
+    row_map<V>(y, n, [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - V::set1(m)) - V::set1(log_sum); });
   }
   // dx = dy - exp(y) sum(dy)
   static void backward(T* dx, const T* y, const T* dy, size_t n) {

@@ -1,7 +1,7 @@
 // Optimizer update rules, each a functor over one vector of parameters, its gradient and its states.
 //
-// prepare() turns the hyper-parameters, in the order of the rule's row in the op table, and the update's number t = 1, 2, ...
-// into coefficients in double precision; the functor reads them once per call.
+// prepare() turns the hyper-parameters, in the order of the rule's row in the op table, and the update's number t = 1, 2,
+// ... into coefficients in double precision; the functor reads them once per call.
 #pragma once
 #include <math.h>
 
@@ -113,7 +113,8 @@ struct RmsProp {
 };
 
 template <class V, template <class> class R>
-void update_rule(typename V::T* p, const typename V::T* g, typename V::T* const* states, size_t n, const double* coefficients) {
+void update_rule(typename V::T* p, const typename V::T* g, typename V::T* const* states, size_t n,
+                 const double* coefficients) {
   const R<V> rule(coefficients);
   V s[kMaxStates];
   size_t i = 0;

@@ -24,7 +24,8 @@ struct GraphBuilder {
   }
   // A dense node with parameters given: kernel, or kernel and bias.
   int dense(int from, int64_t units, const std::vector<int>& parameters) {
-    graph.nodes.push_back({"dense", {from}, {static_cast<double>(units), parameters.size() > 1 ? 1.0 : 0.0}, parameters, {units}});
+    graph.nodes.push_back(
+        {"dense", {from}, {static_cast<double>(units), parameters.size() > 1 ? 1.0 : 0.0}, parameters, {units}});
     return last();
   }
   // A dense node with new parameters.

@@ -20,8 +20,8 @@ class Dropout final : public Op<T> {
         if (o.y.data != o.x[0].data) std::memcpy(o.y.row(r), o.x[0].row(r), width_ * sizeof(T));
         continue;
       }
-      kernels_.dropout_mask(o.work.row(r), width_, pass.seed, static_cast<uint32_t>(r), pass.draw, node_, setting_.threshold,
-                            setting_.scale);
+      kernels_.dropout_mask(o.work.row(r), width_, pass.seed, static_cast<uint32_t>(r), pass.draw, node_,
+                            setting_.threshold, setting_.scale);
       kernels_.apply_mask(o.y.row(r), o.x[0].row(r), o.work.row(r), width_);
     }
   }

@@ -48,7 +48,9 @@ inline F32 copysign(F32 a, F32 s) {
   return {_mm256_or_ps(_mm256_andnot_ps(sign, a.v), _mm256_and_ps(sign, s.v))};
 }
 // a with the low 12 bits of its significand cleared: its square is exact.
-inline F32 truncate(F32 a) { return {_mm256_and_ps(a.v, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xfffff000u))))}; }
+inline F32 truncate(F32 a) {
+  return {_mm256_and_ps(a.v, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xfffff000u))))};
+}
 // 2^n for a whole n within the exponent range of normal numbers.
 inline F32 exp2i(F32 n) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23))};

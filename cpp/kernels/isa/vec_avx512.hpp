@@ -36,11 +36,11 @@ inline F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline F32 round(F32 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline F32 select(__mmask16 m, F32 a, F32 b) { return {_mm512_mask_blend_ps(m, b.v, a.v)}; }
 inline F32 abs(F32 a) { return {_mm512_abs_ps(a.v)}; }
-inline F32 copysign(F32 a, F32 s) {
-  return {_mm512_or_ps(_mm512_abs_ps(a.v), _mm512_and_ps(s.v, _mm512_set1_ps(-0.0f)))};
-}
+inline F32 copysign(F32 a, F32 s) { return {_mm512_or_ps(_mm512_abs_ps(a.v), _mm512_and_ps(s.v, _mm512_set1_ps(-0.0f)))}; }
 // a with the low 12 bits of its significand cleared: its square is exact.
-inline F32 truncate(F32 a) { return {_mm512_and_ps(a.v, _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xfffff000u))))}; }
+inline F32 truncate(F32 a) {
+  return {_mm512_and_ps(a.v, _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xfffff000u))))};
+}
 // 2^n for a whole n within the exponent range of normal numbers.
 inline F32 exp2i(F32 n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
@@ -65,7 +65,8 @@ inline void transpose_block(F32 (&r)[16]) {
   // u[4i + j] holds, in 128-bit lane l, column 4l + j of the rows 4i .. 4i + 3.
   for (int j = 0; j < 4; ++j) {
     const __m512 even = _mm512_shuffle_f32x4(u[j], u[4 + j], 0x88), odd = _mm512_shuffle_f32x4(u[j], u[4 + j], 0xdd);
-    const __m512 even2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x88), odd2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xdd);
+    const __m512 even2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x88),
+                 odd2 = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xdd);
     r[j].v = _mm512_shuffle_f32x4(even, even2, 0x88);
     r[4 + j].v = _mm512_shuffle_f32x4(odd, odd2, 0x88);
     r[8 + j].v = _mm512_shuffle_f32x4(even, even2, 0xdd);
@@ -102,9 +103,7 @@ inline F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
 inline F64 round(F64 a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline F64 select(__mmask8 m, F64 a, F64 b) { return {_mm512_mask_blend_pd(m, b.v, a.v)}; }
 inline F64 abs(F64 a) { return {_mm512_abs_pd(a.v)}; }
-inline F64 copysign(F64 a, F64 s) {
-  return {_mm512_or_pd(_mm512_abs_pd(a.v), _mm512_and_pd(s.v, _mm512_set1_pd(-0.0)))};
-}
+inline F64 copysign(F64 a, F64 s) { return {_mm512_or_pd(_mm512_abs_pd(a.v), _mm512_and_pd(s.v, _mm512_set1_pd(-0.0)))}; }
 inline F64 truncate(F64 a) {
   return {_mm512_and_pd(a.v, _mm512_castsi512_pd(_mm512_set1_epi64(static_cast<long long>(0xfffffffff8000000ull))))};
 }
@@ -122,7 +121,8 @@ inline void transpose_block(F64 (&r)[8]) {
   }
   for (int j = 0; j < 2; ++j) {
     const __m512d even = _mm512_shuffle_f64x2(t[j], t[2 + j], 0x88), odd = _mm512_shuffle_f64x2(t[j], t[2 + j], 0xdd);
-    const __m512d even2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x88), odd2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xdd);
+    const __m512d even2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x88),
+                  odd2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xdd);
     r[j].v = _mm512_shuffle_f64x2(even, even2, 0x88);
     r[2 + j].v = _mm512_shuffle_f64x2(odd, odd2, 0x88);
     r[4 + j].v = _mm512_shuffle_f64x2(even, even2, 0xdd);

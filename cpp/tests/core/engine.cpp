@@ -25,7 +25,8 @@ struct Trainer {
       : x(random_values<T>(kSamples * kInputs, 1)), adam{"adam", {1e-3, 0.9, 0.999, 1e-8, 0.01}} {
     GraphBuilder g;
     const int hidden = g.node("relu", {g.dense(g.input(kInputs), kHidden)});
-    engine = make_engine(g.outputs({g.dense(g.node("dropout", {hidden}, {0.3}), kClasses)}), std::is_same_v<T, double>, seed);
+    engine =
+        make_engine(g.outputs({g.dense(g.node("dropout", {hidden}, {0.3}), kClasses)}), std::is_same_v<T, double>, seed);
     for (size_t p = 0; p < 4; ++p) {
       const std::vector<T> values = random_values<T>(size_of(p), 10 + p, -0.2, 0.2);
       engine->set_parameter(p, values.data());
@@ -95,7 +96,8 @@ struct Trainer {
 };
 
 bool same(const RunOutcome& a, const RunOutcome& b) {
-  return a.position == b.position && a.samples == b.samples && a.steps == b.steps && a.loss == b.loss && a.metrics == b.metrics;
+  return a.position == b.position && a.samples == b.samples && a.steps == b.steps && a.loss == b.loss &&
+         a.metrics == b.metrics;
 }
 
 // The message of the Error that f() throws.
@@ -155,16 +157,17 @@ TEST_CASE_TEMPLATE("training: in calls of a batch each, as a deadline cuts it", 
   const RunOutcome want = whole.train();
   RunOptions options = cut.options(&cut.adam);
   options.deadline = 0;
-  double loss = 0;
+  RunOutcome part;
   size_t calls = 0;
   for (; options.start < kSamples; ++calls) {
-    const RunOutcome part = cut.engine->run(cut.samples(), cut.target(), options);
+    part = cut.engine->run(cut.samples(), cut.target(), options);
     CHECK(part.steps == 1);
-    loss += part.loss;
     options.start = part.position;
+    options.sums = {part.loss, part.metrics[0]};
   }
   CHECK(calls == want.steps);
-  CHECK(loss == want.loss);
+  CHECK(part.loss == want.loss);
+  CHECK(part.metrics == want.metrics);
   CHECK(same_bits(cut.state(), whole.state()));
 }
 
@@ -178,6 +181,7 @@ TEST_CASE_TEMPLATE("training: the same bits as forward, backward and update by h
   std::vector<T> y(kBatch * kClasses), dy(kBatch * kClasses), dx(kBatch * kInputs);
   hand.engine->forward({{hand.x.data(), kSource<T>, kBatch, kInputs}}, true, {y.data()});
   CHECK(hand.engine->pending_rows() == kBatch);
+  CHECK_THROWS_AS(hand.engine->backward(kBatch - 1, {dy.data()}, {dx.data()}), std::runtime_error);
   const Kernels<T>& kernels = kernels_of<T>(active_kernels());
   std::vector<int32_t> labels(hand.labels.begin(), hand.labels.end());
   std::vector<double> row_loss(kBatch);
@@ -228,7 +232,8 @@ TEST_CASE_TEMPLATE("a bad label is refused, and nothing has changed", T, float, 
     Trainer<T> trainer;
     const std::vector<T> before = trainer.state();
     trainer.labels[static_cast<size_t>(trainer.order[5])] = kClasses;
-    trainer.labels[static_cast<size_t>(trainer.order[kBatch - 1])] = 255;  // the first one is named, with any number of threads
+    trainer.labels[static_cast<size_t>(trainer.order[kBatch - 1])] =
+        255;  // the first one is named, with any number of threads
     const std::string said = what_of<std::invalid_argument>([&] { trainer.train(); });
     CAPTURE(said);
     CHECK(said.find("target: ") == 0);
@@ -287,6 +292,60 @@ TEST_CASE_TEMPLATE("what happens between forward and backward does no harm", T, 
   }
 }
 
+// Compares y = x w + b and its gradients, all larger than a tile, with scalar sums: entry [i, j] of each.
+template <class T>
+void check_dense(Engine& engine, size_t rows, size_t inputs, size_t units) {
+  const std::vector<T> x = random_values<T>(rows * inputs, 20), dy = random_values<T>(rows * units, 21);
+  std::vector<T> w(inputs * units), b(units), y(rows * units), dx(x.size()), dw(w.size()), db(b.size());
+  engine.get_parameter(0, w.data());
+  engine.get_parameter(1, b.data());
+  engine.forward({{x.data(), kSource<T>, rows, inputs}}, true, {y.data()});
+  engine.backward(rows, {dy.data()}, {dx.data()});
+  engine.get_gradient(0, dw.data());
+  engine.get_gradient(1, db.data());
+  const auto check = [](const std::vector<T>& got, size_t columns, size_t depth, const auto& term) {
+    for (size_t at = 0; at < got.size(); ++at) {
+      Real want = 0;
+      for (size_t q = 0; q < depth; ++q) want += term(at / columns, at % columns, q);
+      check_close(got[at], want, static_cast<Real>(depth * (depth + 2)) * kEpsilon<T>);
+    }
+  };
+  const auto product = [](T a, T c) { return static_cast<Real>(a) * static_cast<Real>(c); };
+  check(y, units, inputs + 1, [&](size_t r, size_t j, size_t q) {
+    return q == inputs ? static_cast<Real>(b[j]) : product(x[r * inputs + q], w[q * units + j]);
+  });
+  check(dx, inputs, units, [&](size_t r, size_t i, size_t q) { return product(dy[r * units + q], w[i * units + q]); });
+  check(dw, units, rows, [&](size_t i, size_t j, size_t q) { return product(x[q * inputs + i], dy[q * units + j]); });
+  check(db, units, rows, [&](size_t, size_t j, size_t q) { return static_cast<Real>(dy[q * units + j]); });
+}
+
+TEST_CASE_TEMPLATE("gradients follow every change of the parameters", T, float, double) {
+  constexpr size_t rows = 40, inputs = 150, units = 70;
+  const ThreadLimit limit(4);
+  GraphBuilder g;
+  const std::unique_ptr<Engine> engine =
+      make_engine(g.outputs({g.dense(g.input(inputs), units)}), std::is_same_v<T, double>, 1);
+  const OptimizerStep sgd{"sgd", {0.5, 0}};
+  check_dense<T>(*engine, rows, inputs, units);  // of zeros
+  for (size_t round = 1; round <= 2; ++round) {
+    CAPTURE(round);
+    const std::vector<T> w = random_values<T>(inputs * units, round), b = random_values<T>(units, round);
+    engine->set_parameter(0, w.data());
+    engine->set_parameter(1, b.data());
+    check_dense<T>(*engine, rows, inputs, units);
+    engine->update(sgd);
+    check_dense<T>(*engine, rows, inputs, units);
+
+    const std::vector<T> x = random_values<T>(rows * inputs, 30), goal = random_values<T>(rows * units, 31);
+    RunOptions options;
+    options.batch_size = rows;
+    options.loss = "mse";
+    options.optimizer = &sgd;
+    engine->run({{x.data(), kSource<T>, rows, inputs}}, {{goal.data(), kSource<T>, rows, units}, false}, options);
+    check_dense<T>(*engine, rows, inputs, units);
+  }
+}
+
 TEST_CASE_TEMPLATE("a refused call leaves the pending pass alone", T, float, double) {
   Trainer<T> refused, spared;
   const std::vector<T> dy = random_values<T>(kSamples * kClasses, 9);
@@ -322,7 +381,8 @@ TEST_CASE_TEMPLATE("dropout: what backward drops is what forward dropped", T, fl
   GraphBuilder g;
   constexpr size_t rows = 40, width = 33;
   const int x = g.input(width);
-  const std::unique_ptr<Engine> engine = make_engine(g.outputs({g.node("dropout", {x}, {0.25})}), std::is_same_v<T, double>, 3);
+  const std::unique_ptr<Engine> engine =
+      make_engine(g.outputs({g.node("dropout", {x}, {0.25})}), std::is_same_v<T, double>, 3);
   const std::vector<T> ones(rows * width, 1);
   std::vector<T> y(ones.size()), dx(ones.size()), second(ones.size());
   const std::vector<SampleArray> in = {{ones.data(), kSource<T>, rows, width}};
@@ -379,7 +439,11 @@ TEST_CASE("calls out of order, and names that do not exist, are refused") {
   options = trainer.options(nullptr);
   options.metrics = {"mse"};
   CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
-  trainer.engine->run({{nullptr, Source::kF32, 0, kInputs}}, {{nullptr, Source::kU8, 0, 1}, true}, trainer.options(nullptr));
+  options = trainer.options(nullptr);
+  options.sums = {1};
+  CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
+  trainer.engine->run({{nullptr, Source::kF32, 0, kInputs}}, {{nullptr, Source::kU8, 0, 1}, true},
+                      trainer.options(nullptr));
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ class Stored {
     row_ = kind == 0 ? n : kind == 1 ? 1 : kind == 2 ? 2 * n + 1 : -n;
     column_ = kind == 0 ? 1 : kind == 1 ? m : kind == 2 ? 2 : -1;
     first_ = kind == 3 ? m * n - 1 : 0;
-    values_ = random_values<T>(kind == 2 ? static_cast<size_t>((m - 1) * row_ + (n - 1) * column_ + 1) : rows * columns, seed);
+    values_ =
+        random_values<T>(kind == 2 ? static_cast<size_t>((m - 1) * row_ + (n - 1) * column_ + 1) : rows * columns, seed);
   }
   Strided<T> view() { return {values_.data() + first_, rows_, columns_, row_, column_}; }
   Strided<const T> view() const { return {values_.data() + first_, rows_, columns_, row_, column_}; }
@@ -102,7 +103,8 @@ TEST_CASE_TEMPLATE("threads do not show: products", T, float, double) {
 TEST_CASE_TEMPLATE("threads do not show: elementwise, rows, losses, rules", T, float, double) {
   const Kernels<T>& kernels = kernels_of<T>(active_kernels());
   constexpr size_t rows = 301, n = 333;
-  const std::vector<T> x = random_values<T>(rows * n, 1), y = random_values<T>(rows * n, 2), dy = random_values<T>(rows * n, 3);
+  const std::vector<T> x = random_values<T>(rows * n, 1), y = random_values<T>(rows * n, 2),
+                       dy = random_values<T>(rows * n, 3);
   const Activation<T>& gelu = find_activation(kernels, "gelu");
   check_threads<T>(rows * n, [&](T* out) { activation_forward(kernels, gelu, out, x.data(), rows * n, {0}); });
   check_threads<T>(rows * n,

@@ -80,8 +80,7 @@ TEST_CASE_TEMPLATE("unpack(pack(x)) == x", T, float, double) {
         CAPTURE(rows);
         CAPTURE(columns);
         const std::vector<T> x = random_values<T>(rows * columns, columns);
-        const ParameterLayout layout =
-            layout_of<T>({static_cast<int64_t>(rows), static_cast<int64_t>(columns)}, true, 0);
+        const ParameterLayout layout = layout_of<T>({static_cast<int64_t>(rows), static_cast<int64_t>(columns)}, true, 0);
         std::vector<T> panels(layout.size);
         kernels.pack(panels.data(), x.data(), rows, columns, static_cast<ptrdiff_t>(columns), 1);
         Guarded<T> back(x.size());

@@ -18,14 +18,16 @@ using Values = std::vector<double>;
 // An engine of doubles on a graph, and passes over one batch.
 class Passes {
  public:
-  Passes(const GraphDesc& graph, const std::vector<Values>& parameters) : graph_(graph), engine_(make_engine(graph, true, 1)) {
+  Passes(const GraphDesc& graph, const std::vector<Values>& parameters)
+      : graph_(graph), engine_(make_engine(graph, true, 1)) {
     for (size_t p = 0; p < parameters.size(); ++p) engine_->set_parameter(p, parameters[p].data());
   }
 
   std::vector<Values> forward(const std::vector<Values>& inputs, bool training = true) {
     rows_ = inputs[0].size() / width(graph_.inputs[0]);
     std::vector<SampleArray> samples;
-    for (size_t i = 0; i < inputs.size(); ++i) samples.push_back({inputs[i].data(), Source::kF64, rows_, width(graph_.inputs[i])});
+    for (size_t i = 0; i < inputs.size(); ++i)
+      samples.push_back({inputs[i].data(), Source::kF64, rows_, width(graph_.inputs[i])});
     std::vector<Values> outputs = arrays(graph_.outputs);
     engine_->forward(samples, training, pointers(outputs));
     return outputs;
@@ -90,13 +92,14 @@ TEST_CASE("a residual around an activation, summed in two steps") {
   CHECK(passes.backward({{1, 10}})[0] == Values{5, 70});
 }
 
-TEST_CASE("one parameter used twice") {
+TEST_CASE("parameters used twice") {
   GraphBuilder g;
-  const int x = g.input(2), w = g.parameter({2, 2});
-  Passes passes(g.outputs({g.dense(g.dense(x, 2, {w}), 2, {w})}), {{1, 2, 3, 4}});
-  CHECK(passes.forward({{1, 2}})[0] == Values{37, 54});
+  const int x = g.input(2), w = g.parameter({2, 2}), b = g.parameter({2});
+  Passes passes(g.outputs({g.dense(g.dense(x, 2, {w, b}), 2, {w, b})}), {{1, 2, 3, 4}, {1, -1}});
+  CHECK(passes.forward({{1, 2}})[0] == Values{36, 51});
   CHECK(passes.backward({{1, 1}})[0] == Values{17, 37});
-  CHECK(passes.gradient(0) == Values{10, 14, 16, 24});
+  CHECK(passes.gradient(0) == Values{11, 15, 15, 23});
+  CHECK(passes.gradient(1) == Values{4, 8});
 }
 
 TEST_CASE("two inputs, one of them also used through the other's op") {
@@ -181,7 +184,8 @@ TEST_CASE_TEMPLATE("an op overwrites its input where nobody reads that any more"
   CHECK_FALSE(in_place<T>(kept.outputs({y, h}), Level::kInference));
 }
 
-TEST_CASE_TEMPLATE("buffers are kept for smaller batches, and sizes beyond memory leave a usable workspace", T, float, double) {
+TEST_CASE_TEMPLATE("buffers are kept for smaller batches, and sizes beyond memory leave a usable workspace", T, float,
+                   double) {
   GraphBuilder g;
   Network<T> network(g.outputs({g.dense(g.input(5), 3)}), kernels_of<T>(active_kernels()));
   Workspace<T> workspace(network);
@@ -205,7 +209,8 @@ TEST_CASE_TEMPLATE("tasks cover every element of every parameter once", T, float
     const ParameterLayout& layout = network.layout(task.parameter);
     CHECK(task.tile.row_begin % w == 0);  // as transpose() asks for
     for (size_t p = task.tile.panel_begin; p < task.tile.panel_end; ++p)
-      for (size_t i = task.tile.row_begin * w; i < task.tile.row_end * w; ++i) ++covered[layout.offset + p * layout.rows * w + i];
+      for (size_t i = task.tile.row_begin * w; i < task.tile.row_end * w; ++i)
+        ++covered[layout.offset + p * layout.rows * w + i];
   }
   CHECK(std::all_of(covered.begin(), covered.end(), [](int count) { return count == 1; }));
 }

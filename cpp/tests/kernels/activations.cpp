@@ -97,13 +97,15 @@ TEST_CASE_TEMPLATE("forward and backward", T, float, double) {
       f.backward(whole_dx.data(), x.data(), y.data(), dy.data(), kMostTail, attrs);
       for (size_t j = 0; j < kMostTail; ++j) {
         CAPTURE(x[j]);
-        check_close(whole_dx[j], truth.derivative(x[j], attrs) * dy[j], 32 * kEpsilon<T> * std::fabs(static_cast<Real>(dy[j])));
+        check_close(whole_dx[j], truth.derivative(x[j], attrs) * dy[j],
+                    32 * kEpsilon<T> * std::fabs(static_cast<Real>(dy[j])));
       }
 
       // The bits of an element depend on nothing but itself: neither on its place nor on the length.
       for (size_t n = 0; n <= kMostTail; ++n) {
         CAPTURE(n);
-        const std::vector<T> head_x(x.begin(), x.begin() + n), head_y(y.begin(), y.begin() + n), head_dy(dy.begin(), dy.begin() + n);
+        const std::vector<T> head_x(x.begin(), x.begin() + n), head_y(y.begin(), y.begin() + n),
+            head_dy(dy.begin(), dy.begin() + n);
         Guarded<T> apart(n), in_place(head_x), gradient_apart(n), gradient_in_place(head_dy);
         f.forward(apart.data(), head_x.data(), n, attrs);
         f.forward(in_place.data(), in_place.data(), n, attrs);
@@ -126,8 +128,8 @@ TEST_CASE_TEMPLATE("backward reads no more than it says", T, float, double) {
       std::vector<T> y(kMostTail), want(kMostTail), got(kMostTail);
       f.forward(y.data(), x.data(), kMostTail, truth.attrs.data());
       f.backward(want.data(), x.data(), y.data(), dy.data(), kMostTail, truth.attrs.data());
-      f.backward(got.data(), f.backward_reads_x ? x.data() : nullptr, f.backward_reads_y ? y.data() : nullptr, dy.data(), kMostTail,
-                 truth.attrs.data());
+      f.backward(got.data(), f.backward_reads_x ? x.data() : nullptr, f.backward_reads_y ? y.data() : nullptr, dy.data(),
+                 kMostTail, truth.attrs.data());
       CHECK(same_bits(got, want));
     }
   });

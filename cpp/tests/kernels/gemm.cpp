@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kRows = 30, kPanels = 9;
 constexpr size_t kDepths[] = {0, 1, 2, 7, 130, 600};  // the last ones go beyond one and several blocks of depth
 
-// A [kRows, k] times B [k, kPanels] in one of the two layouts that the ops use: rows of A apart and B in panels (forward and
-// data gradient), or rows of A adjacent, B row-major and C in panels (weight gradient). All strides have gaps.
+// A [kRows, k] times B [k, kPanels] in one of the two layouts that the ops use: rows of A apart and B in panels (forward
+// and data gradient), or rows of A adjacent, B row-major and C in panels (weight gradient). All strides have gaps.
 template <class T>
 class Product {
  public:

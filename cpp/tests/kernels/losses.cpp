@@ -55,7 +55,8 @@ struct Results {
 };
 
 template <class T>
-LossArgs<T> arguments(const Samples<T>& rows, Results<T>& results, bool by_index, bool with_values, bool with_gradient, T scale) {
+LossArgs<T> arguments(const Samples<T>& rows, Results<T>& results, bool by_index, bool with_values, bool with_gradient,
+                      T scale) {
   LossArgs<T> args{};
   args.rows = kRows;
   args.n = rows.n;
@@ -99,7 +100,8 @@ TEST_CASE_TEMPLATE("elementwise losses", T, float, double) {
             Real sum = 0, magnitude = 0;
             for (size_t j = 0; j < n; ++j) {
               const Real p = rows.p(r, j), t = rows.t(r, j);
-              const Real value = logits ? std::max(p, Real(0)) - p * t + std::log1p(std::exp(-std::fabs(p))) : (p - t) * (p - t);
+              const Real value =
+                  logits ? std::max(p, Real(0)) - p * t + std::log1p(std::exp(-std::fabs(p))) : (p - t) * (p - t);
               const Real gradient = logits ? 1 / (1 + std::exp(-p)) - t : 2 * (p - t);
               const Real slack = 8 * kEpsilon<T> * std::max(logits ? std::fabs(p) : value, Real(1));
               check_close(all.values[r * n + j], value, slack);

@@ -37,16 +37,17 @@ TEST_CASE_TEMPLATE("pack: any strides", T, float, double) {
           ptrdiff_t row, column, first;
           size_t size;
         } const layouts[] = {
-            {columns, 1, 0, k * n},                                  // row-major
-            {1, rows, 0, k * n},                                     // transposed
-            {2 * columns + 1, 2, 0, (2 * n + 1) * k + 2 * n},        // with gaps
-            {-columns, -1, rows * columns - 1, k * n},               // backwards
+            {columns, 1, 0, k * n},                            // row-major
+            {1, rows, 0, k * n},                               // transposed
+            {2 * columns + 1, 2, 0, (2 * n + 1) * k + 2 * n},  // with gaps
+            {-columns, -1, rows * columns - 1, k * n},         // backwards
         };
         for (const auto& layout : layouts) {
           std::vector<T> source(layout.size);
           for (ptrdiff_t i = 0; i < rows; ++i)
             for (ptrdiff_t j = 0; j < columns; ++j)
-              source[static_cast<size_t>(layout.first + i * layout.row + j * layout.column)] = b[static_cast<size_t>(i * columns + j)];
+              source[static_cast<size_t>(layout.first + i * layout.row + j * layout.column)] =
+                  b[static_cast<size_t>(i * columns + j)];
           Guarded<T> got(want.size());
           kernels.pack(got.data(), source.data() + (source.empty() ? 0 : layout.first), k, n, layout.row, layout.column);
           CHECK(same_bits(got.data(), want.data(), want.size()));
@@ -161,7 +162,8 @@ void check_convert(const Kernels<T>& kernels, Source source) {
     for (size_t j = 0; j < n; ++j) {
       x[j] = extremes[(j + n) % std::size(extremes)];
       // A double beyond the range of float is left to the next test.
-      if (std::is_same_v<S, double> && std::is_same_v<T, float> && std::fabs(static_cast<double>(x[j])) > 1e30) x[j] = S(-3.25);
+      if (std::is_same_v<S, double> && std::is_same_v<T, float> && std::fabs(static_cast<double>(x[j])) > 1e30)
+        x[j] = S(-3.25);
       want[j] = static_cast<T>(x[j]);
     }
     Guarded<T> got(n);

@@ -52,7 +52,8 @@ TEST_CASE_TEMPLATE("forward and backward", T, float, double) {
             Real dot = 0, sum = 0;
             for (size_t j = 0; j < n; ++j) {
               const Real softmax = std::exp(want[j]);
-              check_close(got[r * ld + j], logarithm ? want[j] : softmax, static_cast<Real>(8 + n + 4 * spread) * kEpsilon<T>);
+              check_close(got[r * ld + j], logarithm ? want[j] : softmax,
+                          static_cast<Real>(8 + n + 4 * spread) * kEpsilon<T>);
               y[r * ld + j] = static_cast<T>(logarithm ? want[j] : softmax);
               dot += softmax * dy[r * ld + j];
               sum += dy[r * ld + j];

@@ -56,16 +56,16 @@ class Peaks:
 
 
 def measure_peaks(threads: int, seconds: float) -> Peaks:
-    """The best of three trials of each, about `seconds` long; memory of four times the last-level cache and more."""
+    """The best of two trials of each, about `seconds` long; the largest memory is four times the last-level cache."""
     from nncore import _core, _probe  # here: the report needs no compiled module
 
     isa = _core.isa()
-    sizes = [2**exponent for exponent in range(14, 27, 2)] + [max(2**28, 4 * _cache_size())]
+    sizes = [2**exponent for exponent in range(14, 27, 2)] + [max(2**27, 4 * _cache_size())]
     bandwidth = {
-        size: {kind: max(_probe.bandwidth(isa, kind, size, threads, seconds) for _ in range(3)) for kind in _KINDS}
+        size: {kind: max(_probe.bandwidth(isa, kind, size, threads, seconds) for _ in range(2)) for kind in _KINDS}
         for size in sizes
     }
-    return Peaks(isa, max(_probe.flops(isa, threads, seconds) for _ in range(3)), bandwidth)
+    return Peaks(isa, max(_probe.flops(isa, threads, seconds) for _ in range(2)), bandwidth)
 
 
 def _cache_size() -> int:

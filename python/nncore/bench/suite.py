@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -260,8 +260,8 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
-        self._errors.close()
+        with self._errors, suppress(BrokenPipeError), self._process:
+            pass  # waits for it, and closes the pipes, one of which may hold what nobody has read
 
     def ask(self, *request: object) -> Any:  # noqa: ANN401 - whatever the request gives
         """The answer to a request of `nncore.bench.worker`.
