@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -136,6 +137,8 @@ def test_the_real_files() -> None:
     try:
         (x_train, y_train), (x_test, y_test) = load_mnist()
     except FileNotFoundError:
+        if "NNCORE_DATA" in os.environ:  # who names a folder wants this test to run
+            raise
         pytest.skip("MNIST is not on this machine: name its folder in NNCORE_DATA")
     assert (x_train.shape, x_test.shape) == ((60000, 28, 28), (10000, 28, 28))
     # Counts of the digits, and mean and standard deviation of the training pixels, as widely published.
