@@ -29,6 +29,8 @@ class Scoring {
         block_(block),
         width_(width),
         faults_(static_cast<size_t>(threads)) {
+    if (target.indices && loss_.elementwise)
+      throw std::invalid_argument("target: loss '" + options.loss + "' expects target values, got class indices");
     for (const std::string& name : options.metrics) {
       metrics_.push_back(&find_named(kMetrics<T>, std::size(kMetrics<T>), name, "metrics"));
       if (target.indices && !metrics_.back()->takes_indices)

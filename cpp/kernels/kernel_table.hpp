@@ -45,7 +45,7 @@ struct RowOp {
 };
 
 // A loss of rows of predictions. row_loss[r] is the sum over the row's n columns; values and dpred may be null;
-// dpred = scale * d(sum of row losses)/d(pred), with zeros in the padding columns up to the next whole panel when `pad`.
+// dpred = scale * d(sum of row losses)/d(pred); what lies between its rows is left alone.
 template <class T>
 struct LossArgs {
   size_t rows, n;

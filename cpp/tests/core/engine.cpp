@@ -436,6 +436,10 @@ TEST_CASE("calls out of order, and names that do not exist, are refused") {
   RunOptions options = trainer.options(nullptr);
   options.loss = "nonsense";
   CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
+  for (const char* loss : {"mse", "bce_with_logits"}) {  // which take no class indices
+    options.loss = loss;
+    CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
+  }
   options = trainer.options(nullptr);
   options.metrics = {"mse"};
   CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);

@@ -39,8 +39,9 @@ class Stored {
 TEST_CASE_TEMPLATE("matmul: every mixture of strides", T, float, double) {
   const size_t sizes[][3] = {{1, 1, 1}, {1, 40, 33}, {33, 40, 1}, {2, 3, 5}, {40, 17, 50}};
   for_each_isa<T>([&](const Kernels<T>& kernels) {
-    for (const auto& [m, k, n] : sizes)
+    for (const auto& size : sizes)
       for (int kinds = 0; kinds < Stored<T>::kKinds * Stored<T>::kKinds * Stored<T>::kKinds; ++kinds) {
+        const size_t m = size[0], k = size[1], n = size[2];
         CAPTURE(m);
         CAPTURE(kinds);
         const Stored<T> a(m, k, kinds % 4, 1), b(k, n, kinds / 4 % 4, 2);
@@ -87,16 +88,15 @@ void check_threads(size_t size, const F& f) {
 TEST_CASE_TEMPLATE("threads do not show: products", T, float, double) {
   const Kernels<T>& kernels = kernels_of<T>(active_kernels());
   const size_t sizes[][3] = {{3, 500, 700}, {200, 300, 40}, {70, 100, 301}};  // shared out by columns, by rows, either
-  for (const auto& [m, k, n] : sizes) {
+  for (const auto& size : sizes) {
+    const size_t m = size[0], k = size[1], n = size[2];
     CAPTURE(m);
     const std::vector<T> a = random_values<T>(m * k, 1), b = random_values<T>(k * n, 2), bias = random_values<T>(n, 3);
     const auto lda = static_cast<ptrdiff_t>(k), ldb = static_cast<ptrdiff_t>(n);
     const Strided<const T> x{a.data(), m, k, lda, 1}, w{b.data(), k, n, ldb, 1};
-    check_threads<T>(m * n, [&, rows = m, columns = n](T* c) { matmul<T>(kernels, x, w, {c, rows, columns, ldb, 1}); });
+    check_threads<T>(m * n, [&](T* c) { matmul<T>(kernels, x, w, {c, m, n, ldb, 1}); });
     for (const char* activation : {"tanh", "softmax"})
-      check_threads<T>(m * n, [&, rows = m, columns = n](T* c) {
-        dense<T>(kernels, x, w, bias.data(), {c, rows, columns, ldb, 1}, activation, {});
-      });
+      check_threads<T>(m * n, [&](T* c) { dense<T>(kernels, x, w, bias.data(), {c, m, n, ldb, 1}, activation, {}); });
   }
 }
 

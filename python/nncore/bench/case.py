@@ -20,7 +20,7 @@ __all__ = ["Array", "Case", "Contender"]
 
 Array = npt.NDArray[Any]
 
-CHECK_STEPS = 8
+CHECK_STEPS = 3
 # Thousands of steps on one batch must not lead where no training goes: dead units, subnormal moments.
 STEP_RATE = 1e-6
 EPOCH_RATE = 1e-3
@@ -133,7 +133,7 @@ def batch(net: Network) -> tuple[Array, Array]:
 def batches(net: Network) -> tuple[Array, Array, int]:
     """The batch, many times over, for contenders that are given a whole epoch; and how many times."""
     x, y = batch(net)
-    count = int(np.clip(2e9 // (6 * net.multiply_adds * net.batch), 2, 512))
+    count = int(np.clip(2e9 // (6 * net.multiply_adds * net.batch), 1, 512))
     return np.tile(x, (count, 1)), np.tile(y, (count,) + (1,) * (y.ndim - 1)), count
 
 
