@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <stdexcept>
 
 namespace nncore {
@@ -45,9 +46,10 @@ const KernelTable& table_of(const std::string& name, const std::string& asked_by
     if (name != implementation.name || !implementation.supported()) continue;
     // One table for each name, filled once and never freed: engines keep pointing at it.
     static KernelTable tables[std::size(kImplementations)];
-    KernelTable& table = tables[&implementation - kImplementations];
-    if (!table.isa) implementation.fill(table);
-    return table;
+    static std::once_flag filled[std::size(kImplementations)];
+    const auto index = &implementation - kImplementations;
+    std::call_once(filled[index], [&] { implementation.fill(tables[index]); });
+    return tables[index];
   }
   throw std::invalid_argument(asked_by + ": expected one of " + join(supported_isas()) + " (supported on this CPU), got '" +
                               name + "'");

@@ -93,19 +93,16 @@ int threads_for(double multiply_adds) {
 }
 
 void ForkAwareMutex::lock() {
-  if (forks_.load() != fork_count()) {
-    if (held_.load())
-      throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
-    forks_.store(fork_count());
+  if (forks_.load() == fork_count()) {
+    mutex_.lock();
+    return;
   }
-  mutex_.lock();
-  held_.store(true);
+  if (!mutex_.try_lock())
+    throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
+  forks_.store(fork_count());
 }
 
-void ForkAwareMutex::unlock() {
-  held_.store(false);
-  mutex_.unlock();
-}
+void ForkAwareMutex::unlock() { mutex_.unlock(); }
 
 void Barrier::wait(int size) {
   const unsigned generation = generation_.load(std::memory_order_acquire);

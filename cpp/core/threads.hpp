@@ -52,7 +52,6 @@ class ForkAwareMutex {
 
  private:
   std::mutex mutex_;
-  std::atomic<bool> held_{false};
   std::atomic<unsigned> forks_{fork_count()};
 };
 
