@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "datasets": set(),
     "engines": {"_core", "graph", "optable", "reference"},
     "graph": {"optable"},
-    "initializers": {"optable"},
+    "initializers": {"graph", "optable"},
     "layers": {"graph", "initializers", "optable"},
     "losses": {"arrays", "ops", "optable"},
     "metrics": {"optable"},

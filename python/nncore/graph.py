@@ -7,14 +7,18 @@ A graph is a DAG of nodes in topological order. Shapes are per sample: the batch
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from nncore.optable import OPS, AttrValue, Shape
 
-__all__ = ["Graph", "GraphBuilder", "Node", "ParameterSpec"]
+__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "ParameterSpec"]
+
+# Name and options of an initialiser, or a function (shape, numpy.random.Generator) -> array.
+InitializerSpec = tuple[str, Mapping[str, AttrValue]] | Callable[[Shape, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,14 @@ class ParameterSpec:
     Attributes:
         name: unique within the graph, such as ``"dense.kernel"``.
         shape: the array's shape.
-        initializer: name and options of the initialiser, e.g. ``("glorot_uniform", {})``.
+        initializer: name and options of the initialiser, e.g. ``("glorot_uniform", {})``, or a function
+            ``(shape, rng) -> array``.
         trainable: whether an optimizer may change it.
     """
 
     name: str
     shape: Shape
-    initializer: tuple[str, Mapping[str, AttrValue]] = ("zeros", MappingProxyType({}))
+    initializer: InitializerSpec = ("zeros", MappingProxyType({}))
     trainable: bool = True
 
 
@@ -117,14 +122,14 @@ class GraphBuilder:
         self,
         name: str,
         shape: Sequence[int],
-        initializer: tuple[str, Mapping[str, AttrValue]] = ("zeros", MappingProxyType({})),
+        initializer: InitializerSpec = ("zeros", MappingProxyType({})),
         trainable: bool = True,
     ) -> int:
         """Declare a parameter; returns its index. Two nodes given the same index share it."""
         if any(p.name == name for p in self._parameters):
             raise ValueError(f"parameter name {name!r} is used twice")
         _check_size(f"parameter {name!r}", tuple(shape))
-        frozen = (initializer[0], MappingProxyType(dict(initializer[1])))
+        frozen = initializer if callable(initializer) else (initializer[0], MappingProxyType(dict(initializer[1])))
         self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
         return len(self._parameters) - 1
 

@@ -521,10 +521,7 @@ _ANY_GRAPH = _any_graph()
 def _initialize(engine: Engine, weights: Sequence[Array] | None) -> None:
     """Set the parameters: to `weights`, or drawn by their initialisers."""
     for i, spec in enumerate(engine.graph.parameters):
-        name, options = spec.initializer
-        value = (
-            initializers.create(name, options)(spec.shape, _generator(engine.seed, i)) if weights is None else weights[i]
-        )
+        value = initializers.draw(spec, _generator(engine.seed, i)) if weights is None else weights[i]
         engine.set_parameter(i, value)
 
 

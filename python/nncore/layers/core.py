@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from nncore import initializers
-from nncore.graph import GraphBuilder
-from nncore.initializers import Initializer
+from nncore.graph import GraphBuilder, InitializerSpec
+from nncore.initializers import Function, Initializer
 from nncore.layers.base import Layer
 from nncore.optable import OPS, AttrValue, Shape
 
@@ -49,7 +49,8 @@ class Dense(Layer):
         units: width of the output.
         activation: an activation by name, or ``None`` for none; one with options is an `Activation` of its own.
         use_bias: whether there is a bias.
-        kernel_initializer, bias_initializer: names or objects of `nncore.initializers`.
+        kernel_initializer, bias_initializer: names or objects of `nncore.initializers`, or functions
+            ``(shape, rng) -> array``.
         name: see `Layer`; the parameters are called ``<name>.kernel`` and ``<name>.bias``.
 
     Source: Keras ``Dense``.
@@ -60,8 +61,8 @@ class Dense(Layer):
         units: int,
         activation: str | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | Initializer = "glorot_uniform",
-        bias_initializer: str | Initializer = "zeros",
+        kernel_initializer: str | Initializer | Callable[[Shape, Any], Any] = "glorot_uniform",
+        bias_initializer: str | Initializer | Callable[[Shape, Any], Any] = "zeros",
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -102,8 +103,8 @@ class Dense(Layer):
         return cls(**{**config, **made})
 
 
-def _spec(initializer: Initializer) -> tuple[str, Mapping[str, AttrValue]]:
-    return initializer.row.name, initializer.get_config()
+def _spec(initializer: Initializer) -> InitializerSpec:
+    return initializer if isinstance(initializer, Function) else (initializer.row.name, initializer.get_config())
 
 
 class _OneOp(Layer):
