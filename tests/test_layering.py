@@ -24,10 +24,11 @@ MAY_IMPORT = {
     "initializers": {"graph", "optable"},
     "layers": {"graph", "initializers", "optable"},
     "losses": {"arrays", "ops", "optable"},
-    "metrics": {"optable"},
+    "metrics": {"optable", "scoring"},
     "ops": {"_core", "optable", "reference"},
     "optable": set(),
     "optimizers": {"optable"},
+    "scoring": {"arrays", "optable"},
     "threads": {"_core"},
 }
 # The first only where NNCORE_ISA is set, so that a wrong name is an ImportError.

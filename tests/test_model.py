@@ -243,7 +243,7 @@ def test_a_model_works_without_compile():
         ({"optimizer": "adamm"}, ValueError, "sgd, adam, adamw, rmsprop"),
         ({"loss": "nll"}, ValueError, "mse, cross_entropy, bce_with_logits"),
         ({"loss": nn.CrossEntropyLoss(reduction="sum")}, ValueError, "reduction 'mean'"),
-        ({"metrics": ["f1"]}, ValueError, "binary_accuracy"),
+        ({"metrics": ["f2"]}, ValueError, "binary_accuracy"),
         ({"metrics": "accuracy"}, TypeError, "list of names"),
         ({"loss": None}, ValueError, "without a loss"),
         ({"engine": "cuda"}, ValueError, "'native', 'reference'"),

@@ -48,6 +48,11 @@ class ArrayFeed(Feed):
         self.samples: int = len(x)
         self._x, self._target, self._batch_size = x, target, batch_size
 
+    @property
+    def target(self) -> Array:
+        """All targets."""
+        return self._target
+
     def part(self, start: int, stop: int) -> ArrayFeed:
         """The samples start .. stop - 1, not copied."""
         return ArrayFeed(self._x[start:stop], self._target[start:stop], self._batch_size)

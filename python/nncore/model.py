@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,14 @@ from nncore.graph import Graph, GraphBuilder
 from nncore.history import History
 from nncore.layers import Layer
 from nncore.losses import Loss
-from nncore.metrics import METRICS
+from nncore.metrics import METRICS, Metric
 from nncore.optable import RULES, Shape
 from nncore.optimizers import Optimizer
 from nncore.progress import Progress, check_verbose
 from nncore.summary import lines
+
+if TYPE_CHECKING:
+    from nncore.evaluation import Evaluation
 
 __all__ = ["Model"]
 
@@ -66,6 +69,7 @@ class Model(ABC):
         self._loss: Loss | None = None
         self._metrics: tuple[str, ...] = ()
         self._engine_metrics: tuple[str, ...] = ()
+        self._output_metrics: tuple[Metric, ...] = ()  # computed from the outputs, not while training
         self._epochs = 0  # of training so far: each has its own order of samples
         self._forward_shape: tuple[int, ...] | None = None  # of the output, where backward may follow
         self._has_gradients = False
@@ -139,7 +143,7 @@ class Model(ABC):
         self,
         optimizer: str | Optimizer = "adam",
         loss: str | Loss | None = None,
-        metrics: Sequence[str] = (),
+        metrics: Sequence[str | Metric] = (),
         engine: str = "native",
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
@@ -151,7 +155,8 @@ class Model(ABC):
         Args:
             optimizer: a name or object of `nncore.optimizers`.
             loss: a name or object of `nncore.losses`, averaged; ``None`` for a model that is not trained by `fit`.
-            metrics: names of `nncore.metrics.METRICS`; ``"accuracy"`` is that of the task.
+            metrics: names and objects of `nncore.metrics`; ``"accuracy"`` is that of the task. Those that the engine does
+                not compute (all objects, and names such as ``"f1"``) are reported by `evaluate` and for validation only.
             engine: ``"native"`` or ``"reference"``.
             dtype: ``"float32"`` or ``"float64"``.
             seed: of first weights, shuffles and dropout; 0 .. 2**64 - 1. One seed gives the same bits every time.
@@ -163,14 +168,15 @@ class Model(ABC):
         chosen_loss = None if loss is None else losses.get(loss)
         if chosen_loss is not None and chosen_loss.attrs["reduction"] != "mean":
             raise ValueError(f"loss: expected one with reduction 'mean', got {chosen_loss!r}")
-        names = _check_metrics(metrics, chosen_loss)
+        names, others = _check_metrics(metrics, chosen_loss)
         made = engines.create(engine, _ANY_GRAPH if self._graph is None else self._graph, dtype, seed)
         engine_metrics: tuple[str, ...] = ()
         if self._graph is not None:
-            engine_metrics = _fit_output(chosen_loss, names, self._graph)
+            engine_metrics = _fit_output(chosen_loss, names, others, self._graph)
             weights = self._weights if self._engine is None else self.get_weights()
             _initialize(made, weights)
         self._optimizer, self._loss, self._metrics, self._engine_metrics = chosen, chosen_loss, names, engine_metrics
+        self._output_metrics = others
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
         self._engine = None if self._graph is None else made
         self._epochs, self._forward_shape, self._has_gradients = 0, None, False
@@ -190,7 +196,7 @@ class Model(ABC):
 
     def _set_graph(self, input_shape: Shape) -> None:
         graph, layers = self._describe(input_shape)
-        self._engine_metrics = _fit_output(self._loss, self._metrics, graph)
+        self._engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
         self._graph, self._layers = graph, layers
 
     def _restore(self, weights: list[Array], dtype: str) -> None:
@@ -261,6 +267,10 @@ class Model(ABC):
             validation = self._feed(validation_data[0], validation_data[1], batch_size, epochs, " of validation_data")
         elif validation_data is not None:
             validation = self._feed(validation_data, None, batch_size, epochs, " of validation_data")
+
+        if isinstance(validation, ArrayFeed):
+            for metric in self._output_metrics:
+                metric.check_target(validation.target, self.output_shape)
 
         history = History()
         with Progress(verbose, epochs) as progress:
@@ -376,11 +386,17 @@ class Model(ABC):
         self, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None = None
     ) -> dict[str, float]:
         totals = Totals(("loss", *self._metrics))
+        evaluation = None if train or not self._output_metrics else self._evaluation()
         progress.start(feed.samples)
-        for result in feed.results(partial(self._run, train), shuffle):
+        for result in feed.results(partial(self._run, train) if evaluation is None else evaluation.run, shuffle):
             totals.add(result)
             progress.advance(result.samples, totals.means)
-        return totals.means()
+        return totals.means() if evaluation is None else totals.means() | evaluation.results()
+
+    def _evaluation(self) -> Evaluation:
+        from nncore.evaluation import Evaluation  # here: most models need none
+
+        return Evaluation(self.engine, self._engine_name, self.loss.spec, self._engine_metrics, self._output_metrics)
 
     def _run(
         self,
@@ -525,19 +541,21 @@ def _initialize(engine: Engine, weights: Sequence[Array] | None) -> None:
         engine.set_parameter(i, value)
 
 
-def _check_metrics(names: Sequence[str], loss: Loss | None) -> tuple[str, ...]:
-    checked = metrics.check(names)
-    if checked and loss is None:
-        raise ValueError(f"metrics: expected none without a loss, got {list(checked)}")
-    return checked
+def _check_metrics(given: Sequence[str | Metric], loss: Loss | None) -> tuple[tuple[str, ...], tuple[Metric, ...]]:
+    names, others = metrics.check(given)
+    if (names or others) and loss is None:
+        raise ValueError(f"metrics: expected none without a loss, got {list(given)}")
+    return names, others
 
 
-def _fit_output(loss: Loss | None, names: Sequence[str], graph: Graph) -> tuple[str, ...]:
+def _fit_output(loss: Loss | None, names: Sequence[str], others: Sequence[Metric], graph: Graph) -> tuple[str, ...]:
     """The engine's names of the metrics; a ValueError where loss or metrics cannot follow the graph's output."""
     if loss is None:
         return ()
     output = graph.output_shapes[0]
     loss.check_output(output)
+    for metric in others:
+        metric.check(output)
     return tuple(metrics.resolve(name, loss.name, output) for name in names)
 
 

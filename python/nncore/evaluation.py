@@ -1,0 +1,100 @@
+"""Evaluation with metrics of the outputs: the network runs once, loss and metrics are computed from what it gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from nncore import engines
+from nncore.arrays import Array
+from nncore.engines.base import Engine, RunResult
+from nncore.feeds import Order
+from nncore.graph import GraphBuilder
+from nncore.metrics import Metric
+from nncore.optable import LossSpec
+
+__all__ = ["Evaluation", "probabilities"]
+
+_BLOCK = 1024  # samples that go through the network at a time, or one batch where that is larger
+
+
+def _softmax(y: Array) -> Array:
+    powers = np.exp(y - y.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _sigmoid(y: Array) -> Array:
+    small = np.exp(-np.abs(y))  # never overflows
+    return np.where(y >= 0, 1.0, small) / (1.0 + small)
+
+
+# What makes probabilities of a model's outputs, by the loss that it is trained with; otherwise they are taken as they are.
+_LINKS: Mapping[str, Callable[[Array], Array]] = {"cross_entropy": _softmax, "bce_with_logits": _sigmoid}
+
+
+def probabilities(outputs: Array, loss: str) -> Array:
+    """The probabilities [n, ...] in float64 that `outputs` [n, ...] stand for beside the loss of that name.
+
+    >>> probabilities(np.array([[0.0], [800.0]]), "bce_with_logits").tolist()
+    [[0.5], [1.0]]
+    """
+    outputs = outputs.astype(np.float64)
+    return _LINKS[loss](outputs) if loss in _LINKS else outputs
+
+
+class Evaluation:
+    """One pass over data with metrics that see the outputs.
+
+    The outputs go to the metrics, and through a graph without layers, of which a second engine of the same kind computes
+    the loss and its own metrics: the same kernels on the same numbers as if the first had done both.
+
+    Args:
+        engine: runs the network.
+        kind: the engine's name.
+        loss: as the engine takes it.
+        rows: the metrics that the engine computes.
+        metrics: the others; they forget what they have seen.
+    """
+
+    def __init__(self, engine: Engine, kind: str, loss: LossSpec, rows: Sequence[str], metrics: Sequence[Metric]) -> None:
+        self._engine, self._loss, self._rows, self._metrics = engine, loss, rows, metrics
+        builder = GraphBuilder()
+        outputs = [builder.node("identity", [builder.input(shape)]) for shape in engine.graph.output_shapes]
+        self._scorer = engines.create(kind, builder.build(outputs), engine.dtype, engine.seed)
+        for metric in metrics:
+            metric.reset()
+
+    def run(
+        self, x: Array, target: Array, order: Order | None, start: int, batch_size: int, sums: Sequence[float] = ()
+    ) -> RunResult:
+        """Evaluate whole batches from sample `start` on; as `Engine.run`, and the metrics have seen the samples."""
+        total = len(x) if order is None else len(order)
+        stop = min(start + batch_size * max(1, _BLOCK // batch_size), total)
+        block: slice | Order = slice(start, stop) if order is None else order[start:stop]
+        targets = target[block]
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
+                outputs = self._engine.forward([x[block]], training=False)
+                result = self._scorer.run(
+                    outputs,
+                    targets,
+                    order=None,
+                    start=0,
+                    batch_size=batch_size,
+                    loss=self._loss,
+                    metrics=self._rows,
+                    rule=None,
+                    deadline=math.inf,
+                    sums=sums,
+                )
+        except FloatingPointError:
+            raise FloatingPointError(f"the loss of the samples {start} to {stop - 1} is not finite") from None
+        for metric in self._metrics:
+            metric.update(targets, probabilities(outputs[0], self._loss.name) if metric.probabilities else outputs[0])
+        return RunResult(stop, result.samples, result.steps, result.loss, result.metrics)
+
+    def results(self) -> dict[str, float]:
+        """The metrics over all samples, by name."""
+        return {metric.name: metric.result() for metric in self._metrics}
