@@ -25,12 +25,11 @@ def deep(rate=0.3):
 
 
 def activations():
-    """Every activation with its default attributes, one after the other, between dense layers."""
+    """Every activation with its default attributes, side by side, each between dense layers of its own."""
     b = GraphBuilder()
-    h = b.input((4,))
-    for name in (name for name, op in OPS.items() if op.activation):
-        h = b.node(name, [dense(b, h, 5, name)])
-    return b.build([h])
+    x = b.input((4,))
+    names = [name for name, op in OPS.items() if op.activation]
+    return b.build([dense(b, b.node(name, [dense(b, x, 6, name)]), 2, f"{name}.out") for name in names])
 
 
 def residual():

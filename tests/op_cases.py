@@ -65,6 +65,8 @@ def tolerances(rtol32: float, atol32: float, rtol64: float, atol64: float) -> To
 EXACT = tolerances(0, 0, 0, 0)
 ONE_ROUNDING = tolerances(1.2e-7, 1e-37, 2.3e-16, 1e-300)
 FEW_ULP = tolerances(1e-6, 1e-37, 2e-15, 1e-300)
+FEW_ULP_ABOVE = tolerances(1e-6, 1e-35, 2e-15, 1e-300)
+"""As before, for products of which one factor may be subnormal."""
 NEAR_ONE = tolerances(1e-6, 2e-7, 2e-15, 4e-16)
 """Relative accuracy for results that are sums of terms of size one, which may cancel."""
 LOG_SUM = tolerances(2e-6, 1e-6, 4e-15, 2e-15)
@@ -192,6 +194,31 @@ def _leaky_relu(x: float, negative_slope: float = 0.01) -> float:
     return x if x > 0 else negative_slope * x
 
 
+def _step(x: float) -> float:
+    return 1.0 if x >= 0 else 0.0
+
+
+def _hard_tanh(x: float, min_val: float = -1.0, max_val: float = 1.0) -> float:
+    return min(max(x, min_val), max_val)
+
+
+def _hard_sigmoid(x: float) -> float:
+    return min(max(x + 3.0, 0.0), 6.0) / 6.0
+
+
+def _selu(x: float) -> float:
+    return 1.0507009873554804934 * _elu(x, 1.6732632423543772848)
+
+
+def _celu(x: float, alpha: float = 1.0) -> float:
+    return x if x > 0 else alpha * math.expm1(x / alpha)
+
+
+def _softplus(x: float, beta: float = 1.0, threshold: float = 20.0) -> float:
+    u = beta * x
+    return x if u > threshold else (max(u, 0.0) + math.log1p(math.exp(-abs(u)))) / beta
+
+
 def _rescaling(x: float, scale: float, offset: float = 0.0) -> float:
     return x * scale + offset
 
@@ -243,6 +270,43 @@ OP_CASES = (
     OpCase(
         "relu", ELEMENTWISE, draw=off_zero, special=SPECIAL, exact=lambda x: max(x, 0.0), tolerance=EXACT, gradient=EXACT
     ),
+    OpCase("step", ELEMENTWISE, draw=off_zero, special=SPECIAL, exact=_step, tolerance=EXACT, gradient=EXACT),
+    OpCase(
+        "relu6",
+        ELEMENTWISE,
+        draw=off_zero,
+        special=(*SPECIAL, 6.0),
+        exact=lambda x: min(max(x, 0.0), 6.0),
+        tolerance=EXACT,
+        gradient=EXACT,
+    ),
+    OpCase(
+        "hard_tanh",
+        ELEMENTWISE,
+        attrs=({}, {"min_val": -0.5, "max_val": 2.0}, {"min_val": 0.25, "max_val": 0.25}),
+        special=(*SPECIAL, -0.5, 2.0),
+        exact=_hard_tanh,
+        tolerance=EXACT,
+        gradient=EXACT,
+    ),
+    OpCase(
+        "hard_sigmoid",
+        ELEMENTWISE,
+        special=(*SPECIAL, 3.0, -3.0, -2.9999998),
+        exact=_hard_sigmoid,
+        tolerance=FEW_ULP,
+        gradient=FEW_ULP,
+    ),
+    OpCase(
+        "hard_swish",
+        ELEMENTWISE,
+        special=(*SPECIAL, 3.0, -3.0, -2.9999998),
+        exact=lambda x: x * _hard_sigmoid(x),
+        tolerance=FEW_ULP,
+    ),
+    OpCase(
+        "softsign", ELEMENTWISE, special=SPECIAL, exact=lambda x: x / (1.0 + abs(x)), tolerance=FEW_ULP, gradient=FEW_ULP
+    ),
     OpCase(
         "leaky_relu",
         ELEMENTWISE,
@@ -269,6 +333,38 @@ OP_CASES = (
         special=SPECIAL,
         exact=_gelu,
         gradient=LOG_SUM,
+    ),
+    OpCase("selu", ELEMENTWISE, draw=off_zero, special=SPECIAL, exact=_selu, tolerance=FEW_ULP, gradient=LOG_SUM),
+    OpCase(
+        "celu",
+        ELEMENTWISE,
+        attrs=({}, {"alpha": 0.5}, {"alpha": 3.0}),
+        draw=off_zero,
+        special=SPECIAL,
+        exact=_celu,
+        tolerance=FEW_ULP,
+    ),
+    OpCase(
+        "silu", ELEMENTWISE, special=SPECIAL, exact=lambda x: x * _sigmoid(x), tolerance=FEW_ULP_ABOVE, gradient=LOG_SUM
+    ),
+    OpCase(
+        "mish",
+        ELEMENTWISE,
+        special=SPECIAL,
+        exact=lambda x: x * math.tanh(_softplus(x, threshold=math.inf)),
+        tolerance=FEW_ULP_ABOVE,
+        gradient=LOG_SUM,
+    ),
+    OpCase(
+        "softplus",
+        ELEMENTWISE,
+        attrs=({}, {"beta": 2.0, "threshold": 5.0}, {"beta": 0.5}),
+        special=SPECIAL,
+        exact=_softplus,
+        tolerance=FEW_ULP,
+    ),
+    OpCase(
+        "log_sigmoid", ELEMENTWISE, special=SPECIAL, exact=lambda x: -_softplus(-x, threshold=math.inf), tolerance=FEW_ULP
     ),
     OpCase("sigmoid", ELEMENTWISE, special=SPECIAL, exact=_sigmoid, tolerance=FEW_ULP),
     OpCase("tanh", ELEMENTWISE, special=SPECIAL, exact=math.tanh, tolerance=FEW_ULP),

@@ -18,6 +18,7 @@ struct Constants<F32> {
   static constexpr float kLn2Lo = -2.12194440054690583e-4f;
   static constexpr float kExpMin = -104.0f, kExpMax = 89.0f;
   static constexpr float kExpm1Min = -80.0f;
+  static constexpr float kLargest = 3.40282347e38f;
   static constexpr float kTanhMax = 10.0f;
   static constexpr float kCdfMax = 14.5f;
   static constexpr float kErfcxCentre = 2.0f;
@@ -38,6 +39,7 @@ struct Constants<F64> {
   static constexpr double kLn2Lo = 1.90821492927058770002e-10;
   static constexpr double kExpMin = -746.0, kExpMax = 710.0;
   static constexpr double kExpm1Min = -700.0;
+  static constexpr double kLargest = 1.7976931348623157e308;
   static constexpr double kTanhMax = 20.0;
   static constexpr double kCdfMax = 38.6;
   static constexpr double kErfcxCentre = 3.0;
@@ -134,6 +136,28 @@ inline V sigmoid(V x) {
   const V e = exp(V::set1(0) - abs(x));
   const V upper = V::set1(1) / (V::set1(1) + e);
   return select(x < V::set1(0), e * upper, upper);
+}
+
+// sigmoid(x) and 1 - sigmoid(x) = sigmoid(-x), the one as accurate as the other.
+template <class V>
+inline void sigmoids(V x, V& s, V& rest) {
+  const V e = exp(V::set1(0) - abs(x));
+  const V upper = V::set1(1) / (V::set1(1) + e), lower = e * upper;
+  const auto negative = x < V::set1(0);
+  s = select(negative, lower, upper);
+  rest = select(negative, upper, lower);
+}
+
+// x with -infinity raised to the lowest number, whose product with 0 is 0.
+template <class V>
+inline V lift(V x) {
+  return max(V::set1(-Constants<V>::kLargest), x);
+}
+
+// x with both infinities replaced by numbers.
+template <class V>
+inline V finite(V x) {
+  return min(V::set1(Constants<V>::kLargest), lift(x));
 }
 
 // exp(-x^2 / 2): the square is split so that its rounding error is not magnified by exp.

@@ -174,6 +174,144 @@ def tanh_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out:
 
 
 @_specified
+def step(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("step", x, [], out)
+
+
+@_specified
+def step_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("step", x, y, dy, [], out)
+
+
+@_specified
+def relu6(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("relu6", x, [], out)
+
+
+@_specified
+def relu6_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("relu6", x, y, dy, [], out)
+
+
+@_specified
+def hard_sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("hard_sigmoid", x, [], out)
+
+
+@_specified
+def hard_sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("hard_sigmoid", x, y, dy, [], out)
+
+
+@_specified
+def hard_swish(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("hard_swish", x, [], out)
+
+
+@_specified
+def hard_swish_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("hard_swish", x, y, dy, [], out)
+
+
+@_specified
+def softsign(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("softsign", x, [], out)
+
+
+@_specified
+def softsign_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("softsign", x, y, dy, [], out)
+
+
+@_specified
+def selu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("selu", x, [], out)
+
+
+@_specified
+def selu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("selu", x, y, dy, [], out)
+
+
+@_specified
+def silu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("silu", x, [], out)
+
+
+@_specified
+def silu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("silu", x, y, dy, [], out)
+
+
+@_specified
+def mish(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("mish", x, [], out)
+
+
+@_specified
+def mish_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("mish", x, y, dy, [], out)
+
+
+@_specified
+def log_sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise("log_sigmoid", x, [], out)
+
+
+@_specified
+def log_sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    return _elementwise_backward("log_sigmoid", x, y, dy, [], out)
+
+
+@_specified
+def hard_tanh(x: npt.ArrayLike, min_val: float = -1.0, max_val: float = 1.0, *, out: Array | None = None) -> Array:
+    return _elementwise("hard_tanh", x, _encoded("hard_tanh", min_val=min_val, max_val=max_val), out)
+
+
+@_specified
+def hard_tanh_backward(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    return _elementwise_backward("hard_tanh", x, y, dy, _encoded("hard_tanh", min_val=min_val, max_val=max_val), out)
+
+
+@_specified
+def celu(x: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None) -> Array:
+    return _elementwise("celu", x, _encoded("celu", alpha=alpha), out)
+
+
+@_specified
+def celu_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None
+) -> Array:
+    return _elementwise_backward("celu", x, y, dy, _encoded("celu", alpha=alpha), out)
+
+
+@_specified
+def softplus(x: npt.ArrayLike, beta: float = 1.0, threshold: float = 20.0, *, out: Array | None = None) -> Array:
+    return _elementwise("softplus", x, _encoded("softplus", beta=beta, threshold=threshold), out)
+
+
+@_specified
+def softplus_backward(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    beta: float = 1.0,
+    threshold: float = 20.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    return _elementwise_backward("softplus", x, y, dy, _encoded("softplus", beta=beta, threshold=threshold), out)
+
+
+@_specified
 def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return _rowwise("softmax", x, out)
 

@@ -70,10 +70,15 @@ class Attr:
 
 @dataclass(frozen=True)
 class Row:
-    """What rows of all three tables share: a name and attributes."""
+    """What rows of all three tables share: a name and attributes.
+
+    Attributes:
+        ordered: pairs of attributes of which the first may not exceed the second.
+    """
 
     name: str
     attrs: Mapping[str, Attr] = field(default_factory=dict)
+    ordered: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
 
     def fill(self, given: Attrs) -> dict[str, AttrValue]:
         """`given` checked and completed by the defaults, in the row's order."""
@@ -86,6 +91,9 @@ class Row:
             if value is None:
                 raise ValueError(f"{key} of {self.name!r}: expected a value, got none")
             filled[key] = attr.check(repr(self.name), key, value)
+        for low, high in self.ordered:
+            if filled[low] > filled[high]:  # type: ignore[operator]  # both are numbers
+                raise ValueError(f"{low} of {self.name!r}: expected at most {high}, {filled[high]}, got {filled[low]}")
         return filled
 
     def encode(self, filled: Attrs) -> list[float]:
@@ -184,13 +192,32 @@ def _table(*rows: _RowT) -> Mapping[str, _RowT]:
     return {row.name: row for row in rows}
 
 
+_POSITIVE = Attr(float, 1.0, low=0.0, high=math.inf, open_low=True, open_high=True)
+
 OPS = _table(
     Op("identity", activation=True),
+    Op("step", activation=True),
     Op("relu", activation=True),
+    Op("relu6", activation=True),
     Op("leaky_relu", {"negative_slope": Attr(float, 0.01, low=0.0)}, activation=True),
+    Op(
+        "hard_tanh",
+        {"min_val": Attr(float, -1.0), "max_val": Attr(float, 1.0)},
+        ordered=(("min_val", "max_val"),),
+        activation=True,
+    ),
+    Op("hard_sigmoid", activation=True),
+    Op("hard_swish", activation=True),
+    Op("softsign", activation=True),
     Op("elu", {"alpha": Attr(float, 1.0, low=0.0)}, activation=True),
+    Op("selu", activation=True),
+    Op("celu", {"alpha": _POSITIVE}, activation=True),
     Op("gelu", {"approximate": Attr(str, "none", choices=("none", "tanh"))}, activation=True),
+    Op("silu", activation=True),
+    Op("mish", activation=True),
+    Op("softplus", {"beta": _POSITIVE, "threshold": Attr(float, 20.0)}, activation=True),
     Op("sigmoid", activation=True),
+    Op("log_sigmoid", activation=True),
     Op("tanh", activation=True),
     Op("softmax", shape=_no_empty_shape, activation=True),
     Op("log_softmax", shape=_no_empty_shape, activation=True),

@@ -31,6 +31,22 @@ Real gelu_derivative(Real x, const double* attrs) {
 }
 Real elu(Real x, const double* attrs) { return x <= 0 ? static_cast<Real>(attrs[0]) * std::expm1(x) : x; }
 Real elu_derivative(Real x, const double* attrs) { return x <= 0 ? static_cast<Real>(attrs[0]) * std::exp(x) : 1; }
+Real clamp(Real x, Real low, Real high) { return x != x ? x : x < low ? low : x > high ? high : x; }
+Real celu(Real x, const double* attrs) {
+  const Real a = static_cast<Real>(attrs[0]);
+  return x <= 0 ? a * std::expm1(x / a) : x;
+}
+Real log1p_exp(Real x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
+Real softplus(Real x, const double* attrs) {
+  const Real u = static_cast<Real>(attrs[0]) * x;
+  return u > static_cast<Real>(attrs[1]) ? x : (x != x ? x : log1p_exp(u) / static_cast<Real>(attrs[0]));
+}
+Real mish(Real x) { return x * std::tanh(log1p_exp(x)); }
+Real mish_derivative(Real x) {
+  const Real t = std::tanh(log1p_exp(x));
+  return t + x * (1 - t * t) * logistic(x);
+}
+constexpr Real kSelu = 1.0507009873554804934193349852946L, kSeluAlpha = 1.7580993408473768599402175208123L;
 
 const std::vector<Truth>& truths() {
   static const std::vector<Truth> all = {
@@ -40,6 +56,58 @@ const std::vector<Truth>& truths() {
        {0.25},
        [](Real x, const double* attrs) { return x > 0 ? x : x * static_cast<Real>(attrs[0]); },
        [](Real x, const double* attrs) { return x > 0 ? 1 : static_cast<Real>(attrs[0]); }},
+      {"step",
+       {},
+       [](Real x, const double*) { return x != x ? x : Real(x >= 0); },
+       [](Real, const double*) { return Real(0); }},
+      {"relu6",
+       {},
+       [](Real x, const double*) { return clamp(x, 0, 6); },
+       [](Real x, const double*) { return Real(x > 0 && x < 6); }},
+      {"hard_tanh",
+       {-1.5, 2},
+       [](Real x, const double* attrs) { return clamp(x, static_cast<Real>(attrs[0]), static_cast<Real>(attrs[1])); },
+       [](Real x, const double* attrs) {
+         return Real(x > static_cast<Real>(attrs[0]) && x < static_cast<Real>(attrs[1]));
+       }},
+      {"hard_sigmoid",
+       {},
+       [](Real x, const double*) { return clamp(x + 3, 0, 6) / 6; },
+       [](Real x, const double*) { return std::fabs(x) < 3 ? 1 / Real(6) : 0; }},
+      {"hard_swish",
+       {},
+       [](Real x, const double*) { return x * clamp(x + 3, 0, 6) / 6; },
+       [](Real x, const double*) { return x <= -3  ? 0
+                                          : x >= 3 ? 1
+                                                   : x / 3 + Real(0.5); }},
+      {"softsign",
+       {},
+       [](Real x, const double*) { return std::isinf(x) ? std::copysign(Real(1), x) : x / (1 + std::fabs(x)); },
+       [](Real x, const double*) { return 1 / ((1 + std::fabs(x)) * (1 + std::fabs(x))); }},
+      {"selu",
+       {},
+       [](Real x, const double*) { return x <= 0 ? kSeluAlpha * std::expm1(x) : kSelu * x; },
+       [](Real x, const double*) { return x <= 0 ? kSeluAlpha * std::exp(x) : kSelu; }},
+      {"celu",
+       {0.75},
+       celu,
+       [](Real x, const double* attrs) { return x <= 0 ? std::exp(x / static_cast<Real>(attrs[0])) : 1; }},
+      {"silu",
+       {},
+       [](Real x, const double*) { return x * logistic(x); },
+       [](Real x, const double*) { return logistic(x) * (1 + x * logistic(-x)); }},
+      {"mish", {}, [](Real x, const double*) { return mish(x); }, [](Real x, const double*) { return mish_derivative(x); }},
+      {"softplus",
+       {0.5, 2},
+       softplus,
+       [](Real x, const double* attrs) {
+         const Real u = static_cast<Real>(attrs[0]) * x;
+         return u > static_cast<Real>(attrs[1]) ? 1 : logistic(u);
+       }},
+      {"log_sigmoid",
+       {},
+       [](Real x, const double*) { return -log1p_exp(-x); },
+       [](Real x, const double*) { return logistic(-x); }},
       {"elu", {1.0}, elu, elu_derivative},
       {"elu", {0.5}, elu, elu_derivative},
       {"gelu", {0}, gelu, gelu_derivative},
@@ -145,8 +213,8 @@ TEST_CASE_TEMPLATE("infinities and NaN", T, float, double) {
       activation(kernels, truth.name).forward(y, x.data(), 3, truth.attrs.data());
       CHECK(std::isnan(y[0]));
       check_close(y[1], truth.value(infinity, truth.attrs.data()), kEpsilon<T>);
-      if (std::strcmp(truth.name, "gelu") != 0)  // -inf * 0
-        check_close(y[2], truth.value(-infinity, truth.attrs.data()), kEpsilon<T>);
+      const Real limit = truth.value(-infinity, truth.attrs.data());
+      check_close(y[2], std::isnan(limit) ? 0 : limit, kEpsilon<T>);  // x times something has -inf * 0
     }
   });
 }

@@ -18,8 +18,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.activations import log_softmax, sigmoid, softmax
 from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats
+from nncore.reference.axes import log_softmax, softmax
+from nncore.reference.smooth import sigmoid
 
 __all__ = [
     "bce_with_logits",
