@@ -42,6 +42,18 @@ def residual():
     return b.build([b.node("add", [y, s]), y])
 
 
+def merging():
+    """Every op that makes one value of several, with inputs that come twice, on samples of two axes too."""
+    b = GraphBuilder()
+    x, z = b.input((4,)), b.input((2, 3))
+    h, s = b.node("tanh", [dense(b, x, 4, "d0")]), b.node("sigmoid", [z])
+    m = b.node("multiply", [h, x, h])
+    a = b.node("average", [m, h, x, x])
+    c = b.node("concatenate", [s, z, s], {"axis": 1})
+    w = b.node("concatenate", [c, c], {"axis": -1})
+    return b.build([dense(b, b.node("concatenate", [a, h, a]), 3, "d1"), dense(b, b.node("flatten", [w]), 2, "d2"), c])
+
+
 def shared():
     """Two dense nodes with one kernel between them, and a parameter that is not trainable."""
     b = GraphBuilder()

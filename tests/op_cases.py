@@ -237,6 +237,18 @@ def _add_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attr
     return tuple(backend.add_backward(dy, len(arrays)))
 
 
+def _multiply_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.multiply_backward(arrays, dy))
+
+
+def _average_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.average_backward(dy, len(arrays)))
+
+
+def _concatenate_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.concatenate_backward(dy, [x.shape for x in arrays], **attrs))
+
+
 def _flatten_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
     return (backend.flatten_backward(dy, arrays[0].shape),)
 
@@ -264,6 +276,8 @@ _DENSE = (
     ((5, 4), (4, 3)),
     ((33, 65), (65, 50), (50,)),
 )
+
+_ALIKE = (((3, 4),) * 2, ((2, 3, 5),) * 3, ((0, 2),) * 2, ((33, 65),) * 4)
 
 OP_CASES = (
     OpCase("identity", ELEMENTWISE, special=SPECIAL, exact=float, tolerance=EXACT, gradient=EXACT),
@@ -397,10 +411,27 @@ OP_CASES = (
     OpCase("flatten", (*BATCHES, ((6,),)), tolerance=EXACT, gradient=EXACT, grad=_flatten_backward),
     OpCase(
         "add",
-        (((3, 4),) * 2, ((2, 3, 5),) * 3, ((0, 2),) * 2, ((33, 65),) * 4),
+        _ALIKE,
         tolerance=EXACT,
         gradient=EXACT,
         grad=_add_backward,
+    ),
+    OpCase("multiply", _ALIKE, tolerance=FEW_ULP, gradient=FEW_ULP, grad=_multiply_backward),
+    OpCase("average", _ALIKE, tolerance=NEAR_ONE, gradient=ONE_ROUNDING, grad=_average_backward),
+    OpCase(
+        "concatenate",
+        (((3, 4), (3, 1)), ((2, 3, 5),) * 3, ((0, 2), (0, 3)), ((33, 65), (33, 1), (33, 7)), ((4, 1, 5), (4, 1, 2))),
+        tolerance=EXACT,
+        gradient=EXACT,
+        grad=_concatenate_backward,
+    ),
+    OpCase(
+        "concatenate",
+        (((2, 3, 5),) * 3, ((4, 1, 5), (4, 3, 5)), ((2, 1, 3, 2), (2, 2, 3, 2))),
+        attrs=({"axis": 1},),
+        tolerance=EXACT,
+        gradient=EXACT,
+        grad=_concatenate_backward,
     ),
     OpCase(
         "dense",

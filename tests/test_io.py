@@ -119,11 +119,36 @@ class Odd(nn.layers.Layer):
         return builder.node("relu", inputs, name=name)
 
 
-def test_a_layer_that_a_file_cannot_name(tmp_path):
-    model = nn.Sequential([nn.Input((2,)), Odd()])
+def test_a_class_of_ones_own_is_loaded_only_from_those_handed_over(tmp_path):
+    model = nn.Sequential([nn.Input((2,)), Odd(name="mine")])
     model.compile(engine="reference")
-    with pytest.raises(ValueError, match=r"layer 'odd'.*Odd"):
-        model.save(tmp_path / "m")
+    model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match=r"expected a class out of .*Dense.* or custom_objects, got 'Odd'"):
+        nn.load(tmp_path / "m")
+    loaded = nn.load(tmp_path / "m", custom_objects={"Odd": Odd})
+    assert isinstance(loaded.layers[1], Odd)
+    assert loaded.layers[1].name == "mine"
+
+
+def test_classes_that_a_file_cannot_name(tmp_path):
+    class Dense(Odd):
+        pass
+
+    class Special(nn.Sequential):
+        pass
+
+    class Unwritable(Odd):
+        def get_config(self):
+            return {"names": {"a", "b"}}
+
+    for model, words in [
+        (nn.Sequential([nn.Input((2,)), Dense()]), "layer 'dense'.*other than nncore's"),
+        (nn.Sequential([nn.Input((2,)), Unwritable()]), "options that JSON can hold"),
+        (Special([nn.Input((2,)), nn.Dense(1)]), "Model or Sequential.*Special"),
+    ]:
+        model.compile(engine="reference")
+        with pytest.raises(ValueError, match=words):
+            model.save(tmp_path / "m")
     assert os.listdir(tmp_path) == []
 
 

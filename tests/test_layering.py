@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "engines": {"_core", "graph", "optable", "reference"},
     "graph": {"optable"},
     "initializers": {"graph", "optable"},
-    "layers": {"graph", "initializers", "optable"},
+    "layers": {"arrays", "graph", "initializers", "optable"},
     "losses": {"arrays", "ops", "optable"},
     "metrics": {"optable", "scoring"},
     "ops": {"_core", "optable", "reference"},

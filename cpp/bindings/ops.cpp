@@ -99,6 +99,40 @@ void add_of(const py::array& a, const py::array& b, const py::array& out) {
   });
 }
 
+// Pointers to arrays of the size of `out`.
+template <class T>
+std::vector<const T*> arrays_like(const py::array& out, const std::vector<py::array>& xs) {
+  std::vector<const T*> from;
+  for (const py::array& x : xs) {
+    expect_size(x, out.size(), "xs");
+    from.push_back(contiguous<T>(x, "xs"));
+  }
+  if (from.empty()) throw std::invalid_argument("xs: expected at least one array");
+  return from;
+}
+
+void product_of(const std::vector<py::array>& xs, const py::array& out) {
+  with_type(out, [&](auto zero) {
+    using T = decltype(zero);
+    const std::vector<const T*> from = arrays_like<T>(out, xs);
+    T* to = contiguous<T>(out, "out", true);
+    const auto n = static_cast<size_t>(out.size());
+    const py::gil_scoped_release release;
+    product(kernels<T>(), to, from.data(), from.size(), n);
+  });
+}
+
+void sum_over_of(const std::vector<py::array>& xs, double divisor, const py::array& out) {
+  with_type(out, [&](auto zero) {
+    using T = decltype(zero);
+    const std::vector<const T*> from = arrays_like<T>(out, xs);
+    T* to = contiguous<T>(out, "out", true);
+    const auto n = static_cast<size_t>(out.size());
+    const py::gil_scoped_release release;
+    sum_over(kernels<T>(), to, from.data(), from.size(), static_cast<T>(divisor), n);
+  });
+}
+
 void column_sums_of(const py::array& x, const py::array& out) {
   expect_size(out, x.shape(1), "out");
   with_type(x, [&](auto zero) {
@@ -219,6 +253,8 @@ void register_ops(py::module_& module) {
   module.def("dropout", &dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"), py::arg("seed"),
              py::arg("node"), py::arg("step"));
   module.def("add", &add_of, py::arg("a"), py::arg("b"), py::arg("out"));
+  module.def("product", &product_of, py::arg("xs"), py::arg("out"));
+  module.def("sum_over", &sum_over_of, py::arg("xs"), py::arg("divisor"), py::arg("out"));
   module.def("column_sums", &column_sums_of, py::arg("x"), py::arg("out"));
   module.def("matmul", &matmul_of, py::arg("a"), py::arg("b"), py::arg("out"));
   module.def("dense", &dense_of, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("out"), py::arg("activation"),

@@ -82,6 +82,30 @@ void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n) {
         [&](size_t begin, size_t end) { kernels.add(y + begin, a + begin, b + begin, end - begin); });
 }
 
+// f(arrays from element `begin` on, begin, end) for parts of the n elements of `count` arrays.
+template <class T, class F>
+void split_arrays(const T* const* x, size_t count, size_t n, const F& f) {
+  split(n, kPanel<T>, kElement * static_cast<double>(count), [&](size_t begin, size_t end) {
+    std::vector<const T*> part(x, x + count);
+    for (const T*& p : part) p += begin;
+    f(part.data(), begin, end);
+  });
+}
+
+template <class T>
+void product(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, size_t n) {
+  split_arrays(x, count, n, [&](const T* const* part, size_t begin, size_t end) {
+    kernels.product(y + begin, part, count, end - begin);
+  });
+}
+
+template <class T>
+void sum_over(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, T divisor, size_t n) {
+  split_arrays(x, count, n, [&](const T* const* part, size_t begin, size_t end) {
+    kernels.sum_over(y + begin, part, count, divisor, end - begin);
+  });
+}
+
 template <class T>
 void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n) {
   split(n, kPanel<T>, static_cast<double>(rows),
@@ -132,6 +156,8 @@ void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T
   template void rows_backward(const Kernels<T>&, const std::string&, T*, const T*, const T*, size_t, size_t);          \
   template void dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t);        \
   template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                \
+  template void product(const Kernels<T>&, T*, const T* const*, size_t, size_t);                                       \
+  template void sum_over(const Kernels<T>&, T*, const T* const*, size_t, T, size_t);                                   \
   template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                          \
   template double loss(const Kernels<T>&, const std::string&, LossArgs<T>);                                            \
   template void rule_step(const Kernels<T>&, const std::string&, T*, const T*, T* const*, size_t,                      \

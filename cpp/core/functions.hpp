@@ -42,6 +42,12 @@ void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n,
 template <class T>
 void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n);
 
+// Of `count` arrays of n elements: their product, and their sum over `divisor`; see Kernels.
+template <class T>
+void product(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, size_t n);
+template <class T>
+void sum_over(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, T divisor, size_t n);
+
 template <class T>
 void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n);
 

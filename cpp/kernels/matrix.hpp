@@ -76,6 +76,24 @@ void add(typename V::T* y, const typename V::T* a, const typename V::T* b, size_
 }
 
 template <class V>
+void product(typename V::T* y, const typename V::T* const* x, size_t count, size_t n) {
+  row_map<V>(y, n, [&](size_t j, size_t lanes) {
+    V v = load_lanes<V>(x[0] + j, lanes);
+    for (size_t i = 1; i < count; ++i) v = v * load_lanes<V>(x[i] + j, lanes);
+    return v;
+  });
+}
+
+template <class V>
+void sum_over(typename V::T* y, const typename V::T* const* x, size_t count, typename V::T divisor, size_t n) {
+  row_map<V>(y, n, [&](size_t j, size_t lanes) {
+    V v = load_lanes<V>(x[0] + j, lanes);
+    for (size_t i = 1; i < count; ++i) v = v + load_lanes<V>(x[i] + j, lanes);
+    return v / V::set1(divisor);
+  });
+}
+
+template <class V>
 void zero_padding(typename V::T* x, size_t rows, size_t n, size_t ld) {
   constexpr size_t w = kPanel<typename V::T>;
   for (size_t r = 0; r < rows; ++r)
@@ -101,6 +119,8 @@ void fill_matrix(Kernels<typename V::T>& k) {
   k.transpose = transpose<V>;
   k.column_sums = column_sums<V>;
   k.add = add<V>;
+  k.product = product<V>;
+  k.sum_over = sum_over<V>;
   k.zero_padding = zero_padding<V>;
   fill_converters<V, float, double, uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>(k);
 }

@@ -30,7 +30,20 @@ from nncore.initializers import (
     VarianceScaling,
     Zeros,
 )
-from nncore.layers import Activation, Dense, Dropout, Flatten, Input, Rescaling
+from nncore.layers import (
+    Activation,
+    Add,
+    Average,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    Layer,
+    Multiply,
+    Rescaling,
+    Tensor,
+)
 from nncore.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from nncore.model import Model
 from nncore.optimizers import SGD, Adam, AdamW, RMSprop
@@ -48,7 +61,10 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Add",
+    "Average",
     "BCEWithLogitsLoss",
+    "Concatenate",
     "Constant",
     "CrossEntropyLoss",
     "Dense",
@@ -60,10 +76,12 @@ __all__ = [
     "HeUniform",
     "History",
     "Input",
+    "Layer",
     "LecunNormal",
     "LecunUniform",
     "MSELoss",
     "Model",
+    "Multiply",
     "Ones",
     "Orthogonal",
     "RMSprop",
@@ -71,6 +89,7 @@ __all__ = [
     "RandomUniform",
     "Rescaling",
     "Sequential",
+    "Tensor",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",

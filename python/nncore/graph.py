@@ -7,7 +7,8 @@ A graph is a DAG of nodes in topological order. Shapes are per sample: the batch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any
 
 from nncore.optable import OPS, AttrValue, Shape
 
-__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "ParameterSpec"]
+__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec"]
 
 # Name and options of an initialiser, or a function (shape, numpy.random.Generator) -> array.
 InitializerSpec = tuple[str, Mapping[str, AttrValue]] | Callable[[Shape, Any], Any]
@@ -89,6 +90,23 @@ def _check_size(what: str, shape: Shape) -> None:
 
 
 @dataclass
+class Owner:
+    """What a layer, or a model that is a part of another, has added to a graph.
+
+    Attributes:
+        thing: the layer or model.
+        name: what it is called there.
+        parameters: indices into `Graph.parameters`, in the order in which it asked for them.
+        results: the nodes that its last use gave.
+    """
+
+    thing: object
+    name: str
+    parameters: list[int] = field(default_factory=list)
+    results: tuple[int, ...] = ()
+
+
+@dataclass
 class GraphBuilder:
     """Builds a `Graph` node by node, checking every step against the op table.
 
@@ -103,6 +121,33 @@ class GraphBuilder:
     _nodes: list[Node] = field(default_factory=list)
     _parameters: list[ParameterSpec] = field(default_factory=list)
     _inputs: list[int] = field(default_factory=list)
+    _owners: dict[int, Owner] = field(default_factory=dict)  # by the identity of the thing
+    _adding: list[tuple[Owner, bool]] = field(default_factory=list)  # who is, innermost last, and whether again
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        """Who has added something, in order of their first time."""
+        return tuple(self._owners.values())
+
+    @property
+    def parameter_count(self) -> int:
+        """How many parameters there are so far."""
+        return len(self._parameters)
+
+    @contextmanager
+    def adding(self, thing: object, name: str) -> Iterator[Owner]:
+        """Within it the layer or model `thing`, called `name`, adds its nodes and parameters.
+
+        A `thing` that was here before keeps its first name, and asking for a parameter then gives the one of the first
+        time: so a layer that is used at several places has one set of weights.
+        """
+        again = id(thing) in self._owners
+        owner = self._owners.setdefault(id(thing), Owner(thing, name))
+        self._adding.append((owner, again))
+        try:
+            yield owner
+        finally:
+            self._adding.pop()
 
     def shape(self, index: int) -> Shape:
         """The per-sample shape of node `index`."""
@@ -125,13 +170,26 @@ class GraphBuilder:
         initializer: InitializerSpec = ("zeros", MappingProxyType({})),
         trainable: bool = True,
     ) -> int:
-        """Declare a parameter; returns its index. Two nodes given the same index share it."""
-        if any(p.name == name for p in self._parameters):
-            raise ValueError(f"parameter name {name!r} is used twice")
-        _check_size(f"parameter {name!r}", tuple(shape))
-        frozen = initializer if callable(initializer) else (initializer[0], MappingProxyType(dict(initializer[1])))
-        self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
-        return len(self._parameters) - 1
+        """Declare a parameter; returns its index. Two nodes given the same index share it.
+
+        Raises:
+            ValueError: the name is taken, or, where it is used again (see `adding`), the shape is another one.
+        """
+        index = next((i for i, p in enumerate(self._parameters) if p.name == name), len(self._parameters))
+        if index < len(self._parameters):
+            first = self._parameters[index].shape
+            if not any(again for _, again in self._adding):
+                raise ValueError(f"parameter name {name!r} is used twice")
+            if first != tuple(shape):
+                raise ValueError(f"parameter {name!r}: expected shape {first} as at its first use, got {tuple(shape)}")
+        else:
+            _check_size(f"parameter {name!r}", tuple(shape))
+            frozen = initializer if callable(initializer) else (initializer[0], MappingProxyType(dict(initializer[1])))
+            self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
+        for owner, _ in self._adding:
+            if index not in owner.parameters:
+                owner.parameters.append(index)
+        return index
 
     def node(
         self,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore.arrays import Array
-from nncore.layers import LAYERS, Layer
-from nncore.sequential import Sequential
+from nncore.description import describe, make
+from nncore.layers import Layer
 
 if TYPE_CHECKING:
     from nncore.model import Model
@@ -29,14 +29,25 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
 
     parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
-    metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": json.dumps(_describe(model))}
+    metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": _as_json(model)}
     _write(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
 
 
-def load(path: str | os.PathLike[str]) -> Sequential:
+def _as_json(model: Model) -> str:
+    try:
+        return json.dumps(describe(model))
+    except TypeError as error:  # by a layer's get_config
+        raise ValueError(f"layers: expected options that JSON can hold ({error})") from None
+
+
+def load(path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None) -> Model:
     """The model that `Model.save` wrote to `path`; it predicts the same bits, and can be compiled and trained on.
 
-    Nothing in the file is executed: it may only name the layer classes in `nncore.layers.LAYERS`.
+    Nothing in the file is executed: it may only name the layer classes in `nncore.layers.LAYERS` and `custom_objects`.
+
+    Args:
+        path: the file.
+        custom_objects: your own layer classes by name; each makes its layers by ``from_config``.
 
     Raises:
         ValueError: the file is no such model; the message says what is wrong with it.
@@ -57,22 +68,12 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         pass  # an OSError that names the file, where it cannot be read
     try:
         with safe_open(name, framework="np") as file:
-            return _read(file)
+            return _read(file, custom_objects or {})
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{name}: not a model saved by nncore: {error}") from None
 
 
-def _describe(model: Model) -> dict[str, Any]:
-    layers = []
-    for name, layer in model._layers.items():
-        kind = type(layer).__name__
-        if LAYERS.get(kind) is not type(layer):
-            raise ValueError(f"layer {name!r}: expected a class that a file can name ({', '.join(LAYERS)}), got {kind}")
-        layers.append({"class": kind, "config": {**layer.get_config(), "name": name}})
-    return {"class": type(model).__name__, "layers": layers}
-
-
-def _read(file: Any) -> Sequential:  # noqa: ANN401 - safetensors has no stubs
+def _read(file: Any, custom_objects: Mapping[str, type[Layer]]) -> Model:  # noqa: ANN401 - safetensors has no stubs
     metadata: Mapping[str, str] = file.metadata() or {}
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"metadata 'format': expected {_FORMAT!r}, got {metadata.get('format')!r}")
@@ -81,7 +82,7 @@ def _read(file: Any) -> Sequential:  # noqa: ANN401 - safetensors has no stubs
     dtype = metadata.get("dtype", "")
     if dtype not in _DTYPES:
         raise ValueError(f"metadata 'dtype': expected one of {', '.join(_DTYPES)}, got {dtype!r}")
-    model = _build(metadata.get("model", ""))
+    model = _build(metadata.get("model", ""), custom_objects)
 
     specs = {spec.name: spec for spec in model.graph.parameters}
     names = set(file.keys())
@@ -101,35 +102,20 @@ def _read(file: Any) -> Sequential:  # noqa: ANN401 - safetensors has no stubs
     return model
 
 
-def _build(text: str) -> Sequential:
+def _build(text: str, custom_objects: Mapping[str, type[Layer]]) -> Model:
     """The model that the JSON `text` describes, without weights."""
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"metadata 'model': not JSON ({error})") from None
-    if not isinstance(description, dict) or description.get("class") != "Sequential":
-        raise ValueError("metadata 'model': expected a description of a Sequential")
-    entries = description.get("layers")
-    if not isinstance(entries, list):
-        raise ValueError("metadata 'model': expected a list of layers")
     try:
-        model = Sequential([_layer(entry) for entry in entries])
+        model = make(description, custom_objects)
         _ = model.graph
     except RuntimeError:
         raise ValueError("metadata 'model': expected an Input as the first layer") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"metadata 'model': {error}") from None
     return model
-
-
-def _layer(entry: object) -> Layer:
-    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-        raise ValueError(f"layers: expected a class and a config, got {entry!r}")
-    kind = entry.get("class")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        raise ValueError(f"layers: expected a class out of {', '.join(LAYERS)}, got {kind!r}")
-    try:
-        return LAYERS[kind].from_config(entry["config"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"layers: {kind} cannot be made from {entry['config']!r}: {error}") from None
 
 
 def _write(path: str, data: bytes) -> None:

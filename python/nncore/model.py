@@ -6,7 +6,6 @@ import math
 import operator
 import os
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,11 @@ from nncore import engines, initializers, losses, metrics, optimizers
 from nncore.arrays import Array, as_rows, check_sample_shape, real
 from nncore.engines.base import Engine, RunResult
 from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed, Order, Totals
-from nncore.graph import Graph, GraphBuilder
+from nncore.functional import Connections, Slots, Structured
+from nncore.graph import Graph, GraphBuilder, Owner
 from nncore.history import History
 from nncore.layers import Layer
+from nncore.layers.base import as_tensors
 from nncore.losses import Loss
 from nncore.metrics import METRICS, Metric
 from nncore.optable import RULES, Shape
@@ -52,33 +53,89 @@ def _positive(value: int, what: str) -> int:
     return number
 
 
-class Model(ABC):
-    """A network that can be trained and used; a subclass says how its layers make a `Graph`.
+class Model(Layer):
+    """A network that can be trained and used: the layers between symbolic inputs and outputs.
 
     A model works from the start with the native engine in float32 and seed 0; `compile` chooses otherwise and prepares
     training. Every call checks its arguments before it changes anything.
+
+    Called on symbolic tensors, a model is a layer of another one. That one has weights of its own; they begin as this
+    model's are when the other one is made, if it has been used by then.
+
+    Args:
+        inputs: an `nncore.Input`, a list of them, or a dict by name. Samples then come as an array, a list or tuple of
+            arrays, or a dict by name.
+        outputs: what layers made of them: a tensor, a list, or a dict by name; results and targets come likewise. In a list
+            each is called after its layer.
+        name: what the model is called as a part of another.
+
+    Raises:
+        TypeError: something that is not a symbolic tensor.
+        ValueError: an output that depends on other inputs, layers of one name, or shapes that do not fit.
+
+    Source: Keras ``Model``.
+
+    >>> import nncore as nn
+    >>> a = nn.Input((8,))
+    >>> h = nn.Dense(16, activation="relu")(a)
+    >>> model = nn.Model(a, nn.Add()([nn.Dense(8)(h), a]))
+    >>> model.output_shape
+    (8,)
     """
 
-    def __init__(self, layers: Mapping[str, Layer]) -> None:
+    def __init__(self, inputs: Structured, outputs: Structured, name: str | None = None) -> None:
+        self._connections = Connections(inputs, outputs)
+        self._begin(name, self._connections.layers, self._connections.input_slots, self._connections.output_slots)
+        self._set_graph(())
+
+    def _begin(self, name: str | None, layers: Mapping[str, Layer], inputs: Slots, outputs: Slots) -> None:
+        """What a model of any kind starts from."""
+        Layer.__init__(self, name)
         self._layers = dict(layers)
+        self._inputs, self._outputs = inputs, outputs
+        self._parts: dict[str, Owner] = {}  # by layer
         self._graph: Graph | None = None
         self._engine: Engine | None = None
         self._engine_name, self._dtype, self._seed = "native", "float32", 0
-        self._weights: list[Array] | None = None  # for the engine to start from, instead of drawn ones
+        self._weights: list[Array | None] | None = None  # for the engine to start from, instead of drawn ones
         self._optimizer: Optimizer | None = None
         self._loss: Loss | None = None
         self._metrics: tuple[str, ...] = ()
         self._engine_metrics: tuple[str, ...] = ()
         self._output_metrics: tuple[Metric, ...] = ()  # computed from the outputs, not while training
         self._epochs = 0  # of training so far: each has its own order of samples
-        self._forward_shape: tuple[int, ...] | None = None  # of the output, where backward may follow
+        self._forward_rows: int | None = None  # of the outputs, where backward may follow
         self._has_gradients = False
 
     # -- description ---------------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def _describe(self, input_shape: Shape) -> tuple[Graph, dict[str, Layer]]:
-        """The graph for samples of `input_shape`, and all its layers by name."""
+    def _assemble(self, builder: GraphBuilder, input_shape: Shape) -> tuple[list[int], dict[str, Layer]]:
+        """Add the whole network, for samples of `input_shape` where it is open; returns outputs, and all layers by name."""
+        ends = [tensor.add_to(builder, [], self._connections.names[id(tensor)])[0] for tensor in self._connections.inputs]
+        return self._connections.build(builder, ends), self._connections.layers
+
+    def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
+        """Add the network as a part of another, after the nodes `inputs`; returns its output.
+
+        Raises:
+            ValueError: the inputs' shapes do not fit, or there are several outputs.
+        """
+        nodes = self._results(builder, inputs, name)
+        if len(nodes) != 1:
+            raise ValueError(f"expected a model with one output, got {len(nodes)}")
+        return nodes[0]
+
+    def _results(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> tuple[int, ...]:
+        return tuple(self._connections.build(builder, inputs, f"{name}."))
+
+    def __call__(self, inputs: Structured) -> Structured:
+        """This model as a layer: the outputs, structured as its own, that it makes of symbolic tensors.
+
+        Raises:
+            TypeError, ValueError: something that is not a tensor, or that does not fit the model's inputs.
+        """
+        tensors = self._inputs.split(inputs, "inputs") if isinstance(inputs, dict) else inputs
+        return self._outputs.join(self._call(as_tensors(tensors, f"inputs of {self.label}")))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -97,14 +154,14 @@ class Model(ABC):
         return self._graph
 
     @property
-    def input_shape(self) -> Shape:
-        """Shape of one sample."""
-        return self.graph.input_shapes[0]
+    def input_shape(self) -> Structured:
+        """Shape of one sample; of several inputs a list or dict of shapes."""
+        return self._inputs.join(self.graph.input_shapes)
 
     @property
-    def output_shape(self) -> Shape:
-        """Shape of the output for one sample."""
-        return self.graph.output_shapes[0]
+    def output_shape(self) -> Structured:
+        """Shape of the output for one sample; of several outputs a list or dict of shapes."""
+        return self._outputs.join(self.graph.output_shapes)
 
     @property
     def dtype(self) -> str:
@@ -136,8 +193,12 @@ class Model(ABC):
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, with totals of parameters and memory; `print_fn` gets it line by line."""
         states = None if self._optimizer is None else len(RULES[self._optimizer.rule].states)
-        for line in lines(self._layers, self._graph, self._dtype, states):
+        for line in lines(self._layers, self._graph, self._parts, self._sources(), self._dtype, states):
             print_fn(line)
+
+    def _sources(self) -> dict[str, str] | None:
+        """What each layer is connected to, where that is not just the one before it."""
+        return self._connections.sources()
 
     def compile(
         self,
@@ -179,7 +240,7 @@ class Model(ABC):
         self._output_metrics = others
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
         self._engine = None if self._graph is None else made
-        self._epochs, self._forward_shape, self._has_gradients = 0, None, False
+        self._epochs, self._forward_rows, self._has_gradients = 0, None, False
 
     @property
     def engine(self) -> Engine:
@@ -195,13 +256,28 @@ class Model(ABC):
         return self._engine
 
     def _set_graph(self, input_shape: Shape) -> None:
-        graph, layers = self._describe(input_shape)
+        builder = GraphBuilder()
+        nodes, layers = self._assemble(builder, input_shape)
+        for i, node in enumerate(nodes):
+            if node in nodes[:i]:  # each output has a node of its own
+                nodes[i] = builder.node("identity", [node])
+        graph = builder.build(outputs=nodes)
         self._engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
         self._graph, self._layers = graph, layers
+        owners = {id(owner.thing): owner for owner in builder.owners}
+        self._parts = {name: owners[id(layer)] for name, layer in layers.items()}
+        self._weights = _weights_of_parts(builder)
 
-    def _restore(self, weights: list[Array], dtype: str) -> None:
-        """Start from `weights` in `dtype`: what loading a file does before the model is used."""
-        self._weights, self._dtype = weights, dtype
+    def _restore(self, weights: Sequence[Array | None], dtype: str) -> None:
+        """Start from `weights` in `dtype`, as do the models that are parts: what loading a file does."""
+        self._weights, self._dtype = list(weights), dtype
+        for owner in self._parts.values():
+            if isinstance(owner.thing, Model) and owner.thing._graph is not None:
+                owner.thing._restore([weights[i] for i in owner.parameters], dtype)
+
+    def _known_weights(self) -> Sequence[Array | None]:
+        """The weights, or what of them is decided before the engine is made."""
+        return self.get_weights() if self._engine is not None else self._weights or []
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -313,34 +389,42 @@ class Model(ABC):
         totals.add(self._run(True, x, target, None, 0, len(x)))
         return totals.means()
 
-    def predict(self, x: npt.ArrayLike, batch_size: int = 256) -> Array:
+    def predict(self, x: Structured, batch_size: int = 256) -> Structured:
         """Outputs [n, ...] for samples `x` [n, ...] in inference mode; the same bits for any `batch_size`.
+
+        Several inputs or outputs come as lists or dicts, as the model was made.
 
         Raises:
             TypeError, ValueError: `x` is no array of samples of the model's input shape.
         """
-        x, batch_size = self._samples(x), _positive(batch_size, "batch_size")
-        if len(x) <= _FIRST_SLICE:
-            return self.engine.predict([x], batch_size)[0]
+        arrays, batch_size = self._samples(x), _positive(batch_size, "batch_size")
+        rows = len(arrays[0])
+        if rows <= _FIRST_SLICE:
+            return self._outputs.join(self.engine.predict(arrays, batch_size))
         # Slices that take about the deadline each let Ctrl-C in; no sample's bits depend on its neighbours.
-        outputs = np.empty((len(x), *self.output_shape), self._dtype)
+        outputs = [np.empty((rows, *shape), self._dtype) for shape in self.graph.output_shapes]
         position, length = 0, _FIRST_SLICE
-        while position < len(x):
+        while position < rows:
             began = time.monotonic()
-            stop = min(position + length, len(x))
-            outputs[position:stop] = self.engine.predict([x[position:stop]], batch_size)[0]
-            position = stop
+            part = slice(position, min(position + length, rows))
+            for output, values in zip(outputs, self.engine.predict([a[part] for a in arrays], batch_size), strict=True):
+                output[part] = values
+            position = part.stop
             if time.monotonic() - began < _DEADLINE / 2:
                 length *= 2
-        return outputs
+        return self._outputs.join(outputs)
 
-    def _samples(self, x: npt.ArrayLike, what: str = "x") -> Array:
-        """`x` as an array that the engine takes; decides the input shape where it is still open."""
-        array = as_rows(x, what)
+    def _samples(self, x: Structured, what: str = "x") -> list[Array]:
+        """`x` as the arrays that the engine takes; decides the input shape where it is still open."""
+        labels = [self._inputs.label(i, what) for i in range(len(self._inputs.names))]
+        arrays = [as_rows(value, label) for value, label in zip(self._inputs.split(x, what), labels, strict=True)]
         if self._graph is None:
-            self._set_graph(array.shape[1:])
-        check_sample_shape(array, self.input_shape, what)
-        return array
+            self._set_graph(arrays[0].shape[1:])
+        for array, shape, label in zip(arrays, self.graph.input_shapes, labels, strict=True):
+            check_sample_shape(array, shape, label)
+            if len(array) != len(arrays[0]):
+                raise ValueError(f"{label}: expected {len(arrays[0])} samples as in {labels[0]}, got {len(array)}")
+        return arrays
 
     def _batch(self, x: npt.ArrayLike, y: npt.ArrayLike, where: str = "") -> tuple[Array, Array]:
         """`x` and `y` as arrays that the engine takes; the input shape stays open if they do not fit together."""
@@ -353,7 +437,7 @@ class Model(ABC):
             raise
 
     def _checked_batch(self, loss: Loss, x: npt.ArrayLike, y: npt.ArrayLike, where: str) -> tuple[Array, Array]:
-        samples = self._samples(x, f"x{where}")
+        (samples,) = self._samples(x, f"x{where}")
         target = loss.check_target(y, len(samples), self.output_shape, self._dtype, f"y{where}")
         if target.dtype.kind == "i":
             for name, metric in zip(self._metrics, self._engine_metrics, strict=True):
@@ -409,7 +493,7 @@ class Model(ABC):
         sums: Sequence[float] = (),
     ) -> RunResult:
         if train:
-            self._forward_shape, self._has_gradients = None, False  # the engine's buffers serve the run
+            self._forward_rows, self._has_gradients = None, False  # the engine's buffers serve the run
         loss, optimizer = self.loss, self.optimizer
         return self.engine.run(
             [x],
@@ -426,19 +510,20 @@ class Model(ABC):
 
     # -- one's own loops -----------------------------------------------------------------------------------------------
 
-    def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
+    def forward(self, x: Structured, training: bool = False) -> Structured:
         """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow."""
-        x = self._samples(x)
-        y = self.engine.forward([x], bool(training))[0]
+        arrays = self._samples(x)
+        outputs = self.engine.forward(arrays, bool(training))
         if training:
-            self._forward_shape = y.shape
-        return y
+            self._forward_rows = len(arrays[0])
+        return self._outputs.join(outputs)
 
-    def backward(self, dy: npt.ArrayLike) -> Array:
+    def backward(self, dy: Structured) -> Structured:
         """Gradient of the loss with respect to the input, from that with respect to the output; sets `gradients`.
 
         Args:
-            dy: gradient [n, ...] of the output that the last ``forward(x, training=True)`` gave.
+            dy: gradient [n, ...] of the output that the last ``forward(x, training=True)`` gave; for several outputs a
+                list or dict of them, as the model was made.
 
         Returns:
             dx, shaped like that x.
@@ -453,15 +538,18 @@ class Model(ABC):
         >>> model.backward(np.ones_like(y)).tolist(), model.gradients()["dense.kernel"].tolist()
         ([[2.0, 2.0]], [[1.0], [3.0]])
         """
-        if self._forward_shape is None:
+        if self._forward_rows is None:
             raise RuntimeError("backward: expected a forward(x, training=True) first, and no training since")
-        array = real(dy, "dy")
-        if array.shape != self._forward_shape:
-            raise ValueError(f"dy: expected the output's shape {self._forward_shape}, got {array.shape}")
-        self._forward_shape = None
-        dx = self.engine.backward([np.asarray(array, self._dtype)])[0]
+        arrays = []
+        for i, (value, shape) in enumerate(zip(self._outputs.split(dy, "dy"), self.graph.output_shapes, strict=True)):
+            array, wanted = real(value, label := self._outputs.label(i, "dy")), (self._forward_rows, *shape)
+            if array.shape != wanted:
+                raise ValueError(f"{label}: expected the output's shape {wanted}, got {array.shape}")
+            arrays.append(np.asarray(array, self._dtype))
+        self._forward_rows = None
+        gradients = self.engine.backward(arrays)
         self._has_gradients = True
-        return dx
+        return self._inputs.join(gradients)
 
     def apply_gradients(self, optimizer: Optimizer) -> None:
         """Update the parameters from the last backward's gradients; the same as ``optimizer.step(model)``.
@@ -491,9 +579,25 @@ class Model(ABC):
 
     # -- weights -------------------------------------------------------------------------------------------------------
 
-    def get_weights(self) -> list[Array]:
-        """Copies of all parameters, in the graph's order."""
-        return list(self.parameters().values())
+    def get_weights(self, part: Layer | None = None) -> list[Array]:
+        """Copies of all parameters, in the graph's order, or of those of one layer.
+
+        With a model that is a layer of this one, this is how to bring what it has learned here back to it.
+
+        Raises:
+            ValueError: `part` is no layer of this model.
+
+        >>> import nncore as nn
+        >>> encoder = nn.Sequential([nn.Input((4,)), nn.Dense(2)])
+        >>> whole = nn.Sequential([nn.Input((4,)), encoder, nn.Dense(4)])
+        >>> encoder.set_weights(whole.get_weights(encoder))
+        """
+        if part is None:
+            return list(self.parameters().values())
+        owner = next((owner for owner in self._parts.values() if owner.thing is part), None)
+        if owner is None:
+            raise ValueError(f"part: expected a layer of this model, got {part!r}")
+        return [self.engine.get_parameter(i) for i in owner.parameters]
 
     def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Overwrite all parameters, in the order of `get_weights`.
@@ -534,11 +638,22 @@ def _any_graph() -> Graph:
 _ANY_GRAPH = _any_graph()
 
 
-def _initialize(engine: Engine, weights: Sequence[Array] | None) -> None:
+def _initialize(engine: Engine, weights: Sequence[Array | None] | None) -> None:
     """Set the parameters: to `weights`, or drawn by their initialisers."""
     for i, spec in enumerate(engine.graph.parameters):
-        value = initializers.draw(spec, _generator(engine.seed, i)) if weights is None else weights[i]
-        engine.set_parameter(i, value)
+        given = None if weights is None else weights[i]
+        engine.set_parameter(i, initializers.draw(spec, _generator(engine.seed, i)) if given is None else given)
+
+
+def _weights_of_parts(builder: GraphBuilder) -> list[Array | None] | None:
+    """For each parameter the value that a model which is a part has for it; what encloses a part goes before it."""
+    values: dict[int, Array] = {}
+    for owner in reversed(builder.owners):
+        if isinstance(owner.thing, Model):
+            known = owner.thing._known_weights()
+            pairs = zip(owner.parameters, known, strict=bool(known))
+            values |= {index: value for index, value in pairs if value is not None}
+    return [values.get(i) for i in range(builder.parameter_count)] if values else None
 
 
 def _check_metrics(given: Sequence[str | Metric], loss: Loss | None) -> tuple[tuple[str, ...], tuple[Metric, ...]]:

@@ -18,6 +18,7 @@ from nncore import _core, reference
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out, deliver
 from nncore.reference.losses import check_indices, check_reduction
+from nncore.reference.merging import several
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
@@ -398,6 +399,54 @@ def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 @_specified
 def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
     return tuple(identity(as_float("dy", dy)) for _ in range(count))
+
+
+def _several(xs: Sequence[npt.ArrayLike], **more: npt.ArrayLike) -> list[Array]:
+    return [np.ascontiguousarray(x).reshape(x.shape) for x in several(xs, **more)]
+
+
+@_specified
+def multiply(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
+    arrays = _several(xs)
+    with _result(out, arrays[0], *arrays) as (result, y):
+        _core.product(arrays, y)
+    return result
+
+
+@_specified
+def multiply_backward(xs: Sequence[npt.ArrayLike], dy: npt.ArrayLike) -> tuple[Array, ...]:
+    *factors, dy = _several(xs, dy=dy)
+    gradients = [np.empty_like(x) for x in factors]
+    for i, gradient in enumerate(gradients):
+        _core.product([dy, *factors[:i], *factors[i + 1 :]], gradient)
+    return tuple(gradients)
+
+
+@_specified
+def average(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
+    arrays = _several(xs)
+    with _result(out, arrays[0], *arrays) as (result, y):
+        _core.sum_over(arrays, len(arrays), y)
+    return result
+
+
+@_specified
+def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
+    (dy,) = _contiguous(dy=dy)
+    gradients = [np.empty_like(dy) for _ in range(count)]
+    for gradient in gradients:
+        _core.sum_over([dy], count, gradient)
+    return tuple(gradients)
+
+
+@_specified
+def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+    return reference.concatenate(*xs, axis=axis, out=out)  # nothing but copies, which NumPy makes as fast as memory is
+
+
+@_specified
+def concatenate_backward(dy: npt.ArrayLike, shapes: Sequence[Sequence[int]], axis: int = -1) -> tuple[Array, ...]:
+    return reference.concatenate_backward(dy, shapes, axis)
 
 
 @_specified

@@ -175,8 +175,23 @@ def _flatten_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
 
 def _equal_shapes(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
     if len(set(shapes)) != 1:
-        raise ValueError(f"inputs of 'add': expected equal shapes, got {', '.join(map(str, shapes))}")
+        raise ValueError(f"inputs: expected equal shapes, got {', '.join(map(str, shapes))}")
     return shapes[0]
+
+
+def concatenation_axis(axis: int, rank: int) -> int:
+    """The axis of samples of `rank` axes that `axis` means, which counts the batch axis or comes from the end."""
+    if not (1 <= axis <= rank or -rank <= axis <= -1):
+        raise ValueError(f"axis of 'concatenate': expected 1 to {rank} or {-rank} to -1, got {axis}")
+    return axis - 1 if axis > 0 else axis + rank
+
+
+def _joined_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    first = shapes[0]
+    at = concatenation_axis(int(attrs["axis"]), len(first))
+    if any(len(s) != len(first) or s[:at] + s[at + 1 :] != first[:at] + first[at + 1 :] for s in shapes):
+        raise ValueError(f"inputs: expected equal shapes but for axis {attrs['axis']}, got {', '.join(map(str, shapes))}")
+    return (*first[:at], sum(s[at] for s in shapes), *first[at + 1 :])
 
 
 def _no_empty_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
@@ -225,6 +240,9 @@ OPS = _table(
     Op("dropout", {"rate": Attr(float, low=0.0, high=1.0, open_high=True)}, stochastic=True),
     Op("flatten", shape=_flatten_shape),
     Op("add", arity=(2, None), shape=_equal_shapes),
+    Op("multiply", arity=(2, None), shape=_equal_shapes),
+    Op("average", arity=(2, None), shape=_equal_shapes),
+    Op("concatenate", {"axis": Attr(int, -1)}, arity=(2, None), shape=_joined_shape),
     Op(
         "dense",
         {"units": Attr(int, low=1, high=2**31 - 1), "use_bias": Attr(bool, True)},

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nncore.graph import Graph, GraphBuilder
+from nncore.functional import Slots, name_layers
+from nncore.graph import GraphBuilder
 from nncore.layers import Input, Layer
 from nncore.model import Model
 from nncore.optable import Shape
 
 __all__ = ["Sequential"]
-
-
-def _names(layers: list[Layer]) -> dict[str, Layer]:
-    """The layers by name; those without one are called after their class: dense, dense_1, ..."""
-    taken = [layer.name for layer in layers if layer.name is not None]
-    for name in taken:
-        if taken.count(name) > 1:
-            raise ValueError(f"layers: expected different names, got {name!r} twice")
-    named: dict[str, Layer] = {}
-    for layer in layers:
-        stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-        candidates = (f"{stem}_{count}" if count else stem for count in itertools.count())
-        free = (name for name in candidates if name not in taken and name not in named)
-        named[layer.name if layer.name is not None else next(free)] = layer
-    return named
 
 
 class Sequential(Model):
@@ -36,7 +20,9 @@ class Sequential(Model):
     With an `Input` first the model is complete at once; without one, the shape is taken from the first data it sees.
 
     Args:
-        layers: the layers in order, each object once. They hold no weights: a second model made of them has its own.
+        layers: the layers in order, each object once; models with one input and one output are layers too. They hold no
+            weights: a second model made of them has its own.
+        name: what the model is called as a part of another.
 
     Raises:
         TypeError: something that is not a layer.
@@ -55,7 +41,7 @@ class Sequential(Model):
     memory: 36 B of float32 parameters
     """
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    def __init__(self, layers: Iterable[Layer], name: str | None = None) -> None:
         given: list[Any] = list(layers)  # Any: what users pass is checked here
         for place, layer in enumerate(given):
             if not isinstance(layer, Layer):
@@ -67,18 +53,32 @@ class Sequential(Model):
                 raise ValueError(f"layers: expected Input only at the first position, got it at position {place}")
         if all(isinstance(layer, Input) for layer in given):
             raise ValueError("layers: expected at least one layer beside Input, got none")
-        super().__init__(_names(given))
+        named = name_layers(given)
+        self._begin(name, named, Slots((next(iter(named)),)), Slots((list(named)[-1],)))
         if isinstance(given[0], Input):
             self._set_graph(given[0].shape)
 
-    def _describe(self, input_shape: Shape) -> tuple[Graph, dict[str, Layer]]:
+    def _sources(self) -> None:
+        return None
+
+    def _assemble(self, builder: GraphBuilder, input_shape: Shape) -> tuple[list[int], dict[str, Layer]]:
         first = [] if isinstance(self.layers[0], Input) else [Input(input_shape)]
-        layers = _names([*first, *self.layers])
-        builder = GraphBuilder()
-        nodes: list[int] = []
-        for name, layer in layers.items():
-            try:
-                nodes = [layer.build(builder, nodes, name)]
-            except ValueError as error:
-                raise ValueError(f"layer {name!r}: {error}") from None
-        return builder.build(outputs=nodes), layers
+        layers = name_layers([*first, *self.layers])
+        start, *rest = layers.items()
+        return self._chain(builder, start[1].add_to(builder, [], start[0]), rest), layers
+
+    def _results(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> tuple[int, ...]:
+        if len(inputs) != 1:
+            raise ValueError(f"expected one input, got {len(inputs)}")
+        shape = builder.shape(inputs[0])
+        if self._graph is not None and shape != self.input_shape:
+            raise ValueError(f"expected an input of shape {self.input_shape}, got {shape}")
+        parts = [(f"{name}.{key}", layer) for key, layer in self._layers.items() if not isinstance(layer, Input)]
+        return tuple(self._chain(builder, inputs, parts))
+
+    def _chain(self, builder: GraphBuilder, nodes: Sequence[int], layers: Iterable[tuple[str, Layer]]) -> list[int]:
+        for name, layer in layers:
+            nodes = layer.add_to(builder, nodes, name)
+            if len(nodes) != 1:
+                raise ValueError(f"layer {name!r}: expected one output in a Sequential, got {len(nodes)}")
+        return list(nodes)

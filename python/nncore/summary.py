@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from nncore.arrays import batch_shape
-from nncore.graph import Graph
+from nncore.graph import Graph, Owner
 from nncore.layers import Layer
 
 __all__ = ["lines"]
@@ -25,26 +25,38 @@ def _bytes(count: int) -> str:
     return f"{size:.2f} {('B', 'KiB', 'MiB', 'GiB')[unit]}" if unit else f"{count} B"
 
 
-def lines(layers: Mapping[str, Layer], graph: Graph | None, dtype: str, states: int | None) -> list[str]:
+def lines(
+    layers: Mapping[str, Layer],
+    graph: Graph | None,
+    parts: Mapping[str, Owner],
+    sources: Mapping[str, str] | None,
+    dtype: str,
+    states: int | None,
+) -> list[str]:
     """The summary, line by line.
 
     Args:
         layers: the layers by name.
         graph: what they build, or ``None`` while the input shape is unknown.
+        parts: what each layer has added to the graph.
+        sources: what each layer is connected to, or ``None`` where that is the layer before it.
         dtype: the parameters' type.
         states: arrays that the optimizer keeps for each parameter, or ``None`` without an optimizer.
     """
-    rows = [("layer", "type", "output shape", "parameters")]
+    rows = [["layer", "type", "output shape", "parameters"]]
     for name, layer in layers.items():
-        nodes = [] if graph is None else [node for node in graph.nodes if node.name == name]
-        if graph is None or not nodes:
-            rows.append((name, type(layer).__name__, "?", "?"))
+        if graph is None:
+            rows.append([name, type(layer).__name__, "?", "?"])
             continue
-        count = sum(math.prod(graph.parameters[p].shape) for node in nodes for p in node.parameters)
-        rows.append((name, type(layer).__name__, batch_shape(nodes[-1].shape), f"{count:,}"))
+        shapes = ", ".join(batch_shape(graph.nodes[node].shape) for node in parts[name].results)
+        count = sum(math.prod(graph.parameters[p].shape) for p in parts[name].parameters)
+        rows.append([name, type(layer).__name__, shapes, f"{count:,}"])
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = [f"{n:{widths[0]}}  {t:{widths[1]}}  {s:{widths[2]}}  {p:>{widths[3]}}" for n, t, s, p in rows]
-    table.insert(1, "-" * len(table[0]))
+    if sources is not None:
+        table = [f"{line}  {text}".rstrip() for line, text in zip(table, ["connected to", *sources.values()], strict=True)]
+    width = max(map(len, table))
+    table.insert(1, "-" * width)
     table.append(table[1])
     if graph is None:
         return [*table, "The input shape is not known yet."]

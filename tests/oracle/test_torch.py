@@ -34,6 +34,9 @@ FUNCTIONS = {
     "log_softmax": lambda x: F.log_softmax(x, dim=-1),
     "flatten": lambda x: torch.flatten(x, 1) if x.ndim > 1 else x[:, None],
     "add": lambda *xs: sum(xs[1:], xs[0]),
+    "multiply": lambda *xs: torch.stack(xs).prod(0),
+    "average": lambda *xs: torch.stack(xs).mean(0),
+    "concatenate": lambda *xs, axis=-1: torch.cat(xs, axis),
     "matmul": torch.matmul,
     "dense": lambda x, w, b=None, activation="identity": FUNCTIONS[activation](F.linear(x, w.T, b)),
 }

@@ -11,6 +11,12 @@ std::unique_ptr<Op<T>> make_dropout(const Kernels<T>& kernels, const NodeInfo& n
 template <class T>
 std::unique_ptr<Op<T>> make_add(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
+std::unique_ptr<Op<T>> make_multiply(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_average(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_concatenate(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
 std::unique_ptr<Op<T>> make_flatten(const Kernels<T>& kernels, const NodeInfo& node);
 // Elementwise and row-wise functions of one input: `which` is the position in the kernel table.
 template <class T>

@@ -18,6 +18,9 @@ constexpr Named<T> kOps[] = {
     {"dense", make_dense<T>},
     {"dropout", make_dropout<T>},
     {"add", make_add<T>},
+    {"multiply", make_multiply<T>},
+    {"average", make_average<T>},
+    {"concatenate", make_concatenate<T>},
     {"flatten", make_flatten<T>},
 };
 

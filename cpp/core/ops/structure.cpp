@@ -1,4 +1,4 @@
-// Ops that only move or join data: add, flatten.
+// Ops that only move or add data: add, flatten.
 #include "core/ops/factories.hpp"
 
 namespace nncore {

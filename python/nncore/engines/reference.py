@@ -91,6 +91,10 @@ def _dense_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
     return (dx,), (dw,) if db is None else (dw, db)
 
 
+def _split(call: Call, dy: Array) -> Arrays:
+    return ref.concatenate_backward(dy, [x.shape for x in call.inputs], int(call.attrs["axis"]))
+
+
 OPERATIONS: Mapping[str, Operation] = {
     **{name: _unary(forward, backward) for name, (forward, backward) in ACTIVATIONS.items()},
     "rescaling": _unary(ref.rescaling, ref.rescaling_backward),
@@ -102,6 +106,18 @@ OPERATIONS: Mapping[str, Operation] = {
     "add": Operation(
         forward=lambda call: ref.add(*call.inputs),
         backward=lambda call, y, dy: (ref.add_backward(dy, len(call.inputs)), ()),
+    ),
+    "multiply": Operation(
+        forward=lambda call: ref.multiply(*call.inputs),
+        backward=lambda call, y, dy: (ref.multiply_backward(call.inputs, dy), ()),
+    ),
+    "average": Operation(
+        forward=lambda call: ref.average(*call.inputs),
+        backward=lambda call, y, dy: (ref.average_backward(dy, len(call.inputs)), ()),
+    ),
+    "concatenate": Operation(
+        forward=lambda call: ref.concatenate(*call.inputs, axis=int(call.attrs["axis"])),
+        backward=lambda call, y, dy: (_split(call, dy), ()),
     ),
     "dense": Operation(_dense, _dense_backward),
 }

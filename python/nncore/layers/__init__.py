@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nncore.layers.base import Layer
+from nncore.layers.base import Layer, Tensor
 from nncore.layers.core import Activation, Dense, Dropout, Flatten, Input, Rescaling
+from nncore.layers.merging import Add, Average, Concatenate, Multiply
 
-__all__ = ["LAYERS", "Activation", "Dense", "Dropout", "Flatten", "Input", "Layer", "Rescaling"]
+__all__ = [
+    "LAYERS",
+    "Activation",
+    "Add",
+    "Average",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "Layer",
+    "Multiply",
+    "Rescaling",
+    "Tensor",
+]
 
 # The classes that a saved model may name.
-LAYERS: Mapping[str, type[Layer]] = {cls.__name__: cls for cls in (Input, Dense, Activation, Dropout, Flatten, Rescaling)}
+LAYERS: Mapping[str, type[Layer]] = {
+    cls.__name__: cls
+    for cls in (Input, Dense, Activation, Dropout, Flatten, Rescaling, Add, Multiply, Average, Concatenate)
+}

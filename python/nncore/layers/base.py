@@ -1,20 +1,58 @@
-"""What a layer is: configuration that knows which graph nodes to add."""
+"""What a layer is: configuration that knows which graph nodes to add; and what it gives when called on symbolic tensors."""
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from nncore.arrays import batch_shape
 from nncore.graph import GraphBuilder
+from nncore.optable import Shape
 
-__all__ = ["Layer"]
+__all__ = ["Call", "Layer", "Tensor", "as_tensors"]
+
+_numbers = itertools.count()  # of calls: whatever a call uses has a smaller one
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One use of a layer on tensors."""
+
+    layer: Layer
+    inputs: tuple[Tensor, ...]
+    number: int = field(default_factory=_numbers.__next__)
+
+
+class Tensor:
+    """A value that a model will compute: an `Input`, or what a layer gave when it was called on such values.
+
+    Attributes:
+        shape: per sample; the batch axis is free and never written.
+        call: the use of a layer that it comes from.
+        index: its place among the results of that call.
+
+    >>> import nncore as nn
+    >>> nn.Dense(3)(nn.Input((2,)))
+    <Tensor of shape (n, 3) from Dense>
+    """
+
+    def __init__(self, shape: Shape, call: Call, index: int = 0) -> None:
+        self.shape = shape
+        self.call = call
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"<Tensor of shape {batch_shape(self.shape)} from {self.call.layer.label}>"
 
 
 class Layer(ABC):
     """A step of a network, described but not computed.
 
-    A layer holds its options and no weights: each model made from it has its own.
+    A layer holds its options and no weights: each model made from it has its own. Called on symbolic tensors it gives the
+    tensor that it makes of them; a layer called at several places of one model has one set of weights there.
 
     Attributes:
         name: the layer's name in the model, or ``None``: the model makes one from the class (``dense``, ``dense_1``, ...).
@@ -25,6 +63,11 @@ class Layer(ABC):
             raise ValueError(f"name of {type(self).__name__}: expected a non-empty string, got {name!r}")
         self.name = name
 
+    @property
+    def label(self) -> str:
+        """What messages call the layer outside a model: its name, or else its class."""
+        return type(self).__name__ if self.name is None else repr(self.name)
+
     @abstractmethod
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add this layer's nodes, called `name`, after the nodes `inputs`; returns the index of the last.
@@ -32,6 +75,41 @@ class Layer(ABC):
         Raises:
             ValueError: the inputs' shapes do not fit.
         """
+
+    def add_to(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> tuple[int, ...]:
+        """`build` as a model calls it: a layer that the graph has already gives another use of its parameters.
+
+        Raises:
+            ValueError: the inputs do not fit; the message names the layer.
+        """
+        with builder.adding(self, name) as owner:
+            try:
+                owner.results = self._results(builder, inputs, owner.name)
+            except ValueError as error:
+                raise ValueError(f"layer {owner.name!r}: {error}") from None
+            return owner.results
+
+    def _results(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> tuple[int, ...]:
+        """The nodes of all results; a layer has one."""
+        return (self.build(builder, inputs, name),)
+
+    def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Any:  # noqa: ANN401 - a model with several outputs gives a list
+        """The tensor that this layer makes of a tensor, or of a list of them.
+
+        Raises:
+            TypeError: something that is not a symbolic tensor.
+            ValueError: their number or shapes do not fit.
+
+        Source: Keras's functional API.
+        """
+        return self._call(as_tensors(inputs, f"inputs of {self.label}"))[0]
+
+    def _call(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        builder = GraphBuilder()  # of a graph of this layer alone, for its checks and shapes
+        nodes = [builder.input(tensor.shape, f"input {i}") for i, tensor in enumerate(inputs)]
+        results = self.add_to(builder, nodes, self.name or type(self).__name__)
+        call = Call(self, inputs)
+        return [Tensor(builder.shape(node), call, i) for i, node in enumerate(results)]
 
     def get_config(self) -> dict[str, Any]:
         """The options, JSON-like, such that ``from_config`` makes an equal layer."""
@@ -45,3 +123,15 @@ class Layer(ABC):
     def __repr__(self) -> str:
         options = {k: v for k, v in self.get_config().items() if v is not None}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in options.items())})"
+
+
+def as_tensors(value: Any, what: str) -> tuple[Tensor, ...]:  # noqa: ANN401 - what users pass is checked here
+    """A tensor, or a list or tuple of at least one, as a tuple."""
+    tensors = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            hint = "; arrays go into a model's predict or forward" if hasattr(tensor, "__array__") else ""
+            raise TypeError(f"{what}: expected symbolic tensors such as nn.Input((8,)), got {tensor!r}{hint}")
+    if not tensors:
+        raise ValueError(f"{what}: expected at least one tensor, got none")
+    return tensors

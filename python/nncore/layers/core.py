@@ -8,7 +8,7 @@ from typing import Any, Self
 from nncore import initializers
 from nncore.graph import GraphBuilder, InitializerSpec
 from nncore.initializers import Function, Initializer
-from nncore.layers.base import Layer
+from nncore.layers.base import Call, Layer, Tensor
 from nncore.optable import OPS, AttrValue, Shape
 
 __all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Rescaling"]
@@ -21,15 +21,22 @@ def _check_activation(activation: str, attrs: Mapping[str, AttrValue]) -> None:
     OPS[activation].fill(attrs)
 
 
-class Input(Layer):
-    """The shape of one sample: ``Input((784,))``."""
+class Input(Layer, Tensor):
+    """The shape of one sample: ``Input((784,))``.
+
+    The first layer of a `Sequential`, and a symbolic tensor to call layers on, from which a `Model` begins.
+    """
 
     def __init__(self, shape: Sequence[int], name: str | None = None) -> None:
-        super().__init__(name)
+        Layer.__init__(self, name)
         if isinstance(shape, int):
             raise TypeError(f"shape of Input: expected a tuple such as ({shape},), got {shape}")
-        self.shape: Shape = tuple(shape)
-        GraphBuilder().input(self.shape)  # checks it
+        checked: Shape = tuple(shape)
+        GraphBuilder().input(checked)
+        Tensor.__init__(self, checked, Call(self, ()))
+
+    def _call(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        raise TypeError(f"{self!r}: expected to be used as a tensor, not called on one")
 
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add an input; `inputs` is empty."""

@@ -18,6 +18,16 @@ from nncore.reference.losses import (
     mse,
     mse_backward,
 )
+from nncore.reference.merging import (
+    add,
+    add_backward,
+    average,
+    average_backward,
+    concatenate,
+    concatenate_backward,
+    multiply,
+    multiply_backward,
+)
 from nncore.reference.optimizers import adam_step, adamw_step, momentum_step, rmsprop_step, sgd_step
 from nncore.reference.piecewise import (
     hard_sigmoid,
@@ -64,8 +74,6 @@ from nncore.reference.smooth import (
     tanh_backward,
 )
 from nncore.reference.structure import (
-    add,
-    add_backward,
     dropout,
     dropout_backward,
     flatten,
@@ -79,10 +87,14 @@ __all__ = [
     "adamw_step",
     "add",
     "add_backward",
+    "average",
+    "average_backward",
     "bce_with_logits",
     "bce_with_logits_backward",
     "celu",
     "celu_backward",
+    "concatenate",
+    "concatenate_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dense",
@@ -116,6 +128,8 @@ __all__ = [
     "momentum_step",
     "mse",
     "mse_backward",
+    "multiply",
+    "multiply_backward",
     "philox4x32",
     "relu",
     "relu6",

@@ -1,4 +1,4 @@
-"""Ops that scale, mask, join and reshape arrays, each forward beside its backward."""
+"""Ops that scale, mask and reshape arrays, each forward beside its backward."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from nncore.reference.arrays import Array, alike, as_float, deliver
 from nncore.reference.random import stream
 
 __all__ = [
-    "add",
-    "add_backward",
     "dropout",
     "dropout_backward",
     "flatten",
@@ -113,34 +111,6 @@ def _mask(x: Array, rate: float, seed: int, node: int, step: int) -> Array:
     words = stream(x.shape[0], math.prod(x.shape[1:]), seed=seed, node=node, step=step)
     kept = (words >= math.floor(rate * 2**32)).reshape(x.shape)
     return np.where(kept, x * x.dtype.type(1 / (1 - rate)), 0)
-
-
-def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
-    """``y = xs[0] + xs[1] + ...``, from left to right, of two arrays or more.
-
-    Raises:
-        ValueError: fewer than two arrays, or unequal shapes.
-
-    >>> add([1.0, 2.0], [10.0, 20.0], [100.0, 200.0])
-    array([111., 222.])
-    """
-    if len(xs) < 2:
-        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
-    first, *others = alike(**{f"xs[{i}]": x for i, x in enumerate(xs)})
-    total = first
-    for x in others:
-        total = total + x
-    return deliver(total, out)
-
-
-def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    """The gradient of each of the `count` terms: a copy of dy.
-
-    >>> add_backward([1.0], 2)
-    (array([1.]), array([1.]))
-    """
-    dy = as_float("dy", dy)
-    return tuple(dy.copy() for _ in range(count))
 
 
 def flatten(x: npt.ArrayLike) -> Array:
