@@ -229,7 +229,7 @@ B = nn.Input((3,), name="b")
         (lambda: nn.Model(nn.Dense(2)(A), A), TypeError, "inputs: expected nn.Input objects"),
         (lambda: nn.Model([A, A], A), ValueError, "each once"),
         (lambda: nn.Model(A, nn.Dense(2)), TypeError, "outputs: expected symbolic tensors"),
-        (lambda: nn.Model(A, nn.Dense(2)(B)), ValueError, "outputs: expected to depend on the inputs alone, got Input.*'b'"),
+        (lambda: nn.Model(A, nn.Dense(2)(B)), ValueError, "to depend on the inputs alone, got Input.*'b'"),
         (lambda: nn.Model(A, nn.Add()([nn.Dense(2, name="d")(A), nn.Dense(2, name="d")(A)])), ValueError, "'d' twice"),
         (lambda: nn.Model({3: A}, A), TypeError, "non-empty strings, got 3"),
         (lambda: nn.Sequential([nn.Input((4,)), two_by_two()]), ValueError, "expected shapes"),

@@ -11,11 +11,11 @@ namespace nncore {
 
 // A node as the op's constructor sees it.
 struct NodeInfo {
-  uint32_t index;              // position in the graph
-  std::vector<double> attrs;   // in the order of the op's row in the op table
-  std::vector<size_t> widths;  // elements per sample of each input
+  uint32_t index;                            // position in the graph
+  std::vector<double> attrs;                 // in the order of the op's row in the op table
+  std::vector<size_t> widths;                // elements per sample of each input
   std::vector<std::vector<int64_t>> shapes;  // per sample, of each input
-  size_t last_axis;            // length of the last axis of the first input
+  size_t last_axis;                          // length of the last axis of the first input
 };
 
 struct Pass {

@@ -97,7 +97,8 @@ struct Kernels {
   // sums[j] (+)= sum over rows of x[r, j], in ascending r, j < n.
   void (*column_sums)(T* sums, const T* x, size_t rows, size_t n, size_t ld, bool accumulate);
   void (*add)(T* y, const T* a, const T* b, size_t n);
-  // y = x[0] * x[1] * ... and y = (x[0] + x[1] + ...) / divisor, of `count` arrays from left to right; y may be any of them.
+  // y = x[0] * x[1] * ... and y = (x[0] + x[1] + ...) / divisor, of `count` arrays from left to right; y may be any of
+  // them.
   void (*product)(T* y, const T* const* x, size_t count, size_t n);
   void (*sum_over)(T* y, const T* const* x, size_t count, T divisor, size_t n);
   void (*zero_padding)(T* x, size_t rows, size_t n, size_t ld);

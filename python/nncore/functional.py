@@ -58,9 +58,7 @@ class Slots:
         if self.kind == "one":
             return [value]
         if not isinstance(value, (list, tuple)):
-            raise TypeError(
-                f"{what}: expected a list or a dict by names {list(self.names)}, got {type(value).__name__}"
-            )
+            raise TypeError(f"{what}: expected a list or a dict by names {list(self.names)}, got {type(value).__name__}")
         if len(value) != len(self.names):
             raise ValueError(f"{what}: expected one for each of {list(self.names)}, got {len(value)}")
         return list(value)

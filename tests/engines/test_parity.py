@@ -60,7 +60,9 @@ def test_fifty_steps(rule, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("make", [networks.deep, networks.activations, networks.residual, networks.shared, networks.merging])
+@pytest.mark.parametrize(
+    "make", [networks.deep, networks.activations, networks.residual, networks.shared, networks.merging]
+)
 def test_outputs_and_every_gradient(make, dtype):
     graph = make()
     rng = np.random.default_rng(1)

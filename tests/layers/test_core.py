@@ -20,6 +20,10 @@ EXAMPLES = [
     nn.Dropout(0.5),
     nn.Flatten(),
     nn.Rescaling(1 / 255, offset=-0.5),
+    nn.Add(),
+    nn.Multiply(name="product"),
+    nn.Average(),
+    nn.Concatenate(axis=1),
 ]
 
 

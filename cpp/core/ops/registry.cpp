@@ -15,12 +15,8 @@ struct Named {
 
 template <class T>
 constexpr Named<T> kOps[] = {
-    {"dense", make_dense<T>},
-    {"dropout", make_dropout<T>},
-    {"add", make_add<T>},
-    {"multiply", make_multiply<T>},
-    {"average", make_average<T>},
-    {"concatenate", make_concatenate<T>},
+    {"dense", make_dense<T>},       {"dropout", make_dropout<T>}, {"add", make_add<T>},
+    {"multiply", make_multiply<T>}, {"average", make_average<T>}, {"concatenate", make_concatenate<T>},
     {"flatten", make_flatten<T>},
 };
 

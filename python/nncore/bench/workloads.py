@@ -115,6 +115,8 @@ ELEMENTWISE: dict[str, tuple[dict[str, float | str], int, int]] = {
     "rescaling": ({"scale": 0.5, "offset": 0.25}, 2, 2),
     "dropout": ({"rate": 0.3}, 2, 2),
     "add": ({}, 3, 0),
+    "multiply": ({}, 3, 0),
+    "average": ({}, 3, 0),
 }
 
 # Bytes that a rule moves for each parameter: parameter and states to and fro, the gradient in.

@@ -14,7 +14,7 @@ _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 
 
 def forward(xp: _Module, op: str, x: _Array, other: _Array) -> _Array:
-    """The op of `ELEMENTWISE` on x [rows, n]; `other` is the second summand of ``add``."""
+    """The op of `ELEMENTWISE` on x [rows, n]; `other` is the second input of ``add`` and its like."""
     match op:
         case "relu":
             return xp.maximum(x, 0)
@@ -38,6 +38,10 @@ def forward(xp: _Module, op: str, x: _Array, other: _Array) -> _Array:
             return 0.5 * x + 0.25
         case "add":
             return x + other
+        case "multiply":
+            return x * other
+        case "average":
+            return (x + other) / 2
     raise KeyError(op)
 
 

@@ -54,7 +54,7 @@ class Native(Contender):
         if name == "dropout":
             attrs |= {"seed": 1, "node": 0, "step": 0}
         forward = getattr(ops, name)
-        arrays = (x, dy) if name == "add" else (x,)
+        arrays = (x, dy) if name in ("add", "multiply", "average") else (x,)
         run = partial(forward, *arrays, **attrs, out=out)
         if spec.backward:
             run = partial(getattr(ops, f"{name}_backward"), x, forward(x, **attrs), dy, **attrs, out=out)

@@ -38,6 +38,7 @@ class NumPy(Contender):
             "relu": partial(np.maximum, 0),
             "tanh": np.tanh,
             "add": partial(np.add, dy),
+            "multiply": partial(np.multiply, dy),
         }
         run = partial(formulas.forward, np, spec.op, x, dy)
         if spec.backward:

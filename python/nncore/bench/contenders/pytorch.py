@@ -65,6 +65,8 @@ class Torch(Contender):
             "rescaling": partial(torch.add, torch.tensor(0.25), x, alpha=0.5, out=out),
             "dropout": partial(torch.native_dropout, x, 0.3, True),
             "add": partial(torch.add, x, other, out=out),
+            "multiply": partial(torch.mul, x, other, out=out),
+            "average": partial(torch.lerp, x, other, 0.5, out=out),
         }
         return functions[op]
 
