@@ -1,4 +1,4 @@
-"""The README is true: its Python runs, its links lead somewhere, its commands are the ones that CI runs."""
+"""README and docs are true: their Python runs, their links lead somewhere, the README's commands are those that CI runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_python_runs(tmp_path, monkeypatch, capsys):
@@ -30,6 +30,16 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
     assert float(accuracy[1]) > 0.95
 
 
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_the_python_of_the_docs_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    scripts = blocks("python", (ROOT / "docs" / page).read_text())
+    for script in scripts:
+        exec(compile(script, page, "exec"), names)
+    assert bool(capsys.readouterr().out) == any("print(" in script for script in scripts)
+
+
 def test_the_training_script_is_short():
     assert len(blocks("python")[0].splitlines()) <= 20
 
@@ -38,10 +48,10 @@ def test_the_commands():
     assert blocks("sh") == ["pip install . && nncore demo\n", 'pip install ".[test]" && pytest\n']
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 def test_the_changelog_knows_this_version():

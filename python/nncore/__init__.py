@@ -51,7 +51,8 @@ from nncore.sequential import Sequential
 from nncore.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from nncore import data, datasets, ops, reference
+    from nncore import classic, data, datasets, explain, ops, reference
+    from nncore.differences import gradcheck
     from nncore.io import load
 
 __version__ = "0.1.0"
@@ -93,9 +94,12 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "classic",
     "data",
     "datasets",
+    "explain",
     "get_num_threads",
+    "gradcheck",
     "initializers",
     "layers",
     "load",
@@ -111,7 +115,16 @@ if os.environ.get("NNCORE_ISA"):
     from nncore import _core as _core  # a name that is unknown or unsupported here is an ImportError now, not at first use
 
 # What costs time to import and is not always needed: submodules, and names in submodules.
-_LAZY = {"data": None, "datasets": None, "ops": None, "reference": None, "load": "nncore.io"}
+_LAZY = {
+    "classic": None,
+    "data": None,
+    "datasets": None,
+    "explain": None,
+    "gradcheck": "nncore.differences",
+    "load": "nncore.io",
+    "ops": None,
+    "reference": None,
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,199 @@
+"""Gradients of outputs, integrated gradients and permutation importance against formulas, PyTorch's rules, scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.inspection import permutation_importance as theirs
+
+import nncore as nn
+from nncore import explain
+
+RNG = np.random.Generator(np.random.Philox(key=23))
+X = RNG.normal(size=(7, 3))
+
+
+def network(engine, dtype="float64", activation="tanh", shape=(3,), outputs=4):
+    layers = [nn.Flatten()] if len(shape) > 1 else []
+    model = nn.Sequential(
+        [nn.Input(shape), *layers, nn.Dense(6, activation=activation), nn.Dropout(0.5), nn.Dense(outputs)]
+    )
+    model.compile(loss="mse", engine=engine, dtype=dtype, seed=4)
+    return model
+
+
+def central(model, x, chosen, h=1e-5):
+    """Finite differences of each sample's chosen output, from predictions alone."""
+    gradient = np.zeros(x.shape)
+    for place in np.ndindex(x.shape[1:]):
+        sides = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[:, *place] += sign * h
+            sides.append(model.predict(moved).reshape(len(x), -1)[np.arange(len(x)), chosen])
+        gradient[:, *place] = (sides[0] - sides[1]) / (2 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2, 3)])
+def test_input_gradients(engine_name, shape):
+    model, x = network(engine_name, shape=shape), RNG.normal(size=(7, *shape))
+    np.testing.assert_allclose(explain.input_gradients(model, x, output=2), central(model, x, 2), atol=1e-9)
+    each = RNG.integers(0, 4, 7)
+    np.testing.assert_allclose(explain.input_gradients(model, x, each), central(model, x, each), atol=1e-9)
+    largest = model.predict(x).argmax(axis=1)
+    np.testing.assert_allclose(explain.input_gradients(model, x), central(model, x, largest), atol=1e-9)
+
+
+def test_gradients_of_a_model_in_float32(engine_name):
+    model, same = network(engine_name, "float32"), network(engine_name, "float64")
+    same.set_weights(model.get_weights())
+    for function in (explain.input_gradients, explain.integrated_gradients):
+        found = function(model, X, output=1)
+        assert found.dtype == np.float64
+        assert (found == function(same, X, output=1)).all()
+
+
+def test_many_samples_are_explained_one_by_one(engine_name):
+    model, x = network(engine_name), RNG.normal(size=(600, 3))
+    for function in (explain.input_gradients, explain.integrated_gradients):
+        whole = function(model, x)
+        np.testing.assert_allclose(whole[500:510], function(model, x[500:510]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("activation", "steps", "tolerance"),
+    [("tanh", 64, 1e-12), ("sigmoid", 64, 1e-12), ("relu", 64, 0.05), ("relu", 256, 0.01)],
+)
+@pytest.mark.parametrize("baseline", [0.0, np.array([0.5, -1.0, 2.0]), X[::-1]])
+def test_completeness(engine_name, activation, steps, tolerance, baseline):
+    """The contributions add up to the difference of the outputs; for kinks, up to the error of the integral."""
+    model = network(engine_name, activation=activation)
+    for output in (0, 3):
+        found = explain.integrated_gradients(model, X, output, baseline, steps)
+        start = np.broadcast_to(baseline, X.shape)
+        difference = (model.predict(X) - model.predict(start))[:, output]
+        np.testing.assert_allclose(found.sum(axis=1), difference, atol=tolerance)
+
+
+def test_integrated_gradients_by_hand(engine_name):
+    """In a linear net the gradient is the same everywhere, and one point is enough."""
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(1, kernel_initializer=lambda shape, rng: [[1.0], [-2.0], [0.0]])])
+    model.compile(engine=engine_name, dtype="float64")
+    found = explain.integrated_gradients(model, X, baseline=1.0, steps=1)
+    np.testing.assert_allclose(found, (X - 1.0) * [1.0, -2.0, 0.0], atol=1e-14)
+
+
+def test_inputs_that_do_nothing_contribute_nothing(engine_name):
+    """Sensitivity and dummy axioms."""
+    model = network(engine_name)
+    weights = model.get_weights()
+    weights[0][1] = 0.0
+    model.set_weights(weights)
+    assert (explain.integrated_gradients(model, X)[:, 1] == 0).all()
+    assert (explain.input_gradients(model, X)[:, 1] == 0).all()
+
+
+def test_the_model_stays_as_it_was(engine_name):
+    model, untouched = network(engine_name), network(engine_name)
+    dy = np.ones_like(model.forward(X, training=True))
+    untouched.forward(X, training=True)
+    explain.input_gradients(model, X)
+    explain.integrated_gradients(model, X, steps=3)
+    explain.permutation_importance(model, X, np.zeros((7, 4)), n_repeats=1)
+    assert model.engine.draws == untouched.engine.draws
+    assert (model.backward(dy) == untouched.backward(dy)).all()
+    assert all((a == b).all() for a, b in zip(model.get_weights(), untouched.get_weights(), strict=True))
+
+
+class Estimator(RegressorMixin, BaseEstimator):
+    """A model as scikit-learn sees it."""
+
+    def __init__(self, model=None):
+        self.model = model
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return self.model.predict(x)[:, 0]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    x = np.random.Generator(np.random.Philox(1)).normal(size=(300, 4))
+    y = 3 * x[:, 0] + x[:, 1] * x[:, 2]
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(32, activation="tanh"), nn.Dense(1)])
+    model.compile(nn.Adam(0.01), "mse", dtype="float64", seed=1)
+    model.fit(x, y, epochs=60, verbose=0)
+    return model, x, y
+
+
+@pytest.mark.parametrize(
+    ("metric", "scoring"), [("r2", "r2"), ("mae", "neg_mean_absolute_error"), (None, "neg_mean_squared_error")]
+)
+def test_permutation_importance_agrees_with_scikit_learns(trained, metric, scoring):
+    """Both draw their own shuffles: means over many agree within their standard errors."""
+    model, x, y = trained
+    ours = explain.permutation_importance(model, x, y, metric, n_repeats=40, seed=0)
+    expected = theirs(Estimator(model), x, y, scoring=scoring, n_repeats=40, random_state=0)
+    assert ours.importances.shape == expected.importances.shape
+    error = np.sqrt((ours.importances_std**2 + expected.importances_std**2) / 40)
+    assert (abs(ours.importances_mean - expected.importances_mean) < 4 * error + 1e-12).all()
+    assert ours.importances_mean.argmax() == 0
+    np.testing.assert_array_equal(ours.importances_mean, ours.importances.mean(axis=1))
+    np.testing.assert_array_equal(ours.importances_std, ours.importances.std(axis=1))
+
+
+def test_permutation_importance_by_its_definition(trained):
+    model, x, y = trained
+    ours = explain.permutation_importance(model, x, y, nn.metrics.R2(), n_repeats=2, seed=5)
+    generator = np.random.Generator(np.random.Philox(key=5))
+    for feature in range(4):
+        for repeat in range(2):
+            shuffled = x.copy()
+            shuffled[:, feature] = generator.permutation(x[:, feature])
+            drop = sk.r2_score(y, model.predict(x)) - sk.r2_score(y, model.predict(shuffled))
+            assert ours.importances[feature, repeat] == pytest.approx(drop, rel=1e-12)
+
+
+def test_permutation_importance_of_images_and_classes(engine_name):
+    x, y = RNG.normal(size=(40, 2, 3)), RNG.integers(0, 4, 40)
+    model = network(engine_name, shape=(2, 3))
+    model.compile(loss="cross_entropy", engine=engine_name, dtype="float64", seed=4)
+    for metric in (None, "accuracy", "log_loss", "roc_auc_ovr"):
+        found = explain.permutation_importance(model, x, y, metric, n_repeats=3)
+        assert found.importances.shape == (2, 3, 3)
+        assert found.importances_mean.shape == (2, 3)
+        assert (found.importances == explain.permutation_importance(model, x, y, metric, n_repeats=3).importances).all()
+    log_loss = explain.permutation_importance(model, x, y, "log_loss", n_repeats=3).importances
+    np.testing.assert_allclose(log_loss, explain.permutation_importance(model, x, y, n_repeats=3).importances, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m: explain.input_gradients(m, X[:, :2]), ValueError, "x: expected shape"),
+        (lambda m: explain.input_gradients(m, X, 4), ValueError, "4 outputs, got 4"),
+        (lambda m: explain.input_gradients(m, X, -1), ValueError, "output"),
+        (lambda m: explain.input_gradients(m, X, 1.0), TypeError, "output: expected an integer"),
+        (lambda m: explain.input_gradients(m, X, [0, 1]), TypeError, "7 samples"),
+        (lambda m: explain.integrated_gradients(m, X, steps=0), ValueError, "steps"),
+        (lambda m: explain.integrated_gradients(m, X, baseline=np.zeros(2)), ValueError, "baseline: expected a shape"),
+        (lambda m: explain.integrated_gradients(m, X, baseline=np.nan), ValueError, "baseline"),
+        (lambda m: explain.permutation_importance(m, X, X[:, 0]), ValueError, "expected targets"),
+        (lambda m: explain.permutation_importance(m, X, np.zeros((7, 4)), "f2"), ValueError, "metric"),
+        (lambda m: explain.permutation_importance(m, X, np.zeros((7, 4)), n_repeats=0), ValueError, "n_repeats"),
+        (lambda m: explain.permutation_importance(m, X, np.zeros((7, 4)), seed=-1), ValueError, "seed"),
+    ],
+)
+def test_bad_input(call, error, words):
+    with pytest.raises(error, match=words):
+        call(network("reference"))
+
+
+def test_importance_without_anything_to_measure():
+    with pytest.raises(RuntimeError, match="no loss"):
+        explain.permutation_importance(nn.Sequential([nn.Dense(1)]), X, X[:, 0])
