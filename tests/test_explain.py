@@ -108,6 +108,43 @@ def test_the_model_stays_as_it_was(engine_name):
     assert all((a == b).all() for a, b in zip(model.get_weights(), untouched.get_weights(), strict=True))
 
 
+def two_inputs(engine, outputs=1):
+    a, b = nn.Input((3,), name="a"), nn.Input((2,), name="b")
+    h = nn.Concatenate()([nn.Dense(4, activation="tanh")(a), nn.Dense(3, activation="sigmoid")(b)])
+    model = nn.Model({"a": a, "b": b}, [nn.Dense(2)(h) for _ in range(outputs)] if outputs > 1 else nn.Dense(2)(h))
+    model.compile(engine=engine, dtype="float64", seed=8)
+    return model
+
+
+def test_several_inputs(engine_name):
+    model, z = two_inputs(engine_name), RNG.normal(size=(7, 2))
+    gradients = explain.input_gradients(model, {"a": X, "b": z}, output=1)
+    assert {name: g.shape for name, g in gradients.items()} == {"a": (7, 3), "b": (7, 2)}
+    h = 1e-5
+    for name, place in (("a", 2), ("b", 0)):
+        moved = [{"a": X.copy(), "b": z.copy()} for _ in range(2)]
+        moved[0][name][:, place] += h
+        moved[1][name][:, place] -= h
+        slope = (model.predict(moved[0]) - model.predict(moved[1]))[:, 1] / (2 * h)
+        np.testing.assert_allclose(gradients[name][:, place], slope, atol=1e-9)
+    for baseline in (0.5, {"a": np.full(3, 0.5), "b": 0.5}):
+        found = explain.integrated_gradients(model, {"a": X, "b": z}, 0, baseline)
+        start = model.predict({"a": np.full((1, 3), 0.5), "b": np.full((1, 2), 0.5)})
+        difference = (model.predict({"a": X, "b": z}) - start)[:, 0]
+        np.testing.assert_allclose(found["a"].sum(axis=1) + found["b"].sum(axis=1), difference, atol=1e-12)
+    importance = explain.permutation_importance(model, {"a": X, "b": z}, np.zeros((7, 2)), "mse", n_repeats=2)
+    assert {name: i.importances.shape for name, i in importance.items()} == {"a": (3, 2), "b": (2, 2)}
+
+
+def test_several_outputs_are_refused():
+    model = two_inputs("reference", outputs=2)
+    x = {"a": X, "b": np.zeros((7, 2))}
+    with pytest.raises(ValueError, match="one output, got 2"):
+        explain.input_gradients(model, x)
+    with pytest.raises(ValueError, match="metric: expected None for a model of 2 outputs"):
+        explain.permutation_importance(model, x, [X, X], "mse")
+
+
 class Estimator(RegressorMixin, BaseEstimator):
     """A model as scikit-learn sees it."""
 

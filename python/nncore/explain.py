@@ -7,6 +7,7 @@ model relies on. None of them changes the model.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,10 +18,11 @@ import numpy.typing as npt
 from nncore import engines, metrics
 from nncore.arrays import Array, check_finite, real
 from nncore.evaluation import probabilities
+from nncore.functional import Structured
 from nncore.graph import Node
 from nncore.metrics import Metric
 from nncore.model import Model
-from nncore.optable import OPS, AttrValue, Shape
+from nncore.optable import OPS, AttrValue
 
 __all__ = ["Importances", "input_gradients", "integrated_gradients", "permutation_importance"]
 
@@ -44,52 +46,51 @@ class _Probe:
 
     def __init__(self, model: Model) -> None:
         graph = dataclasses.replace(model.graph, nodes=tuple(map(_in_inference, model.graph.nodes)))
-        self._shape: Shape = graph.output_shapes[0]
-        self.engine = engines.create(model._engine_name, graph, "float64", seed=0)
+        if len(graph.outputs) != 1:
+            raise ValueError(f"model: expected one with one output, got {len(graph.outputs)} outputs")
+        (self._shape,) = graph.output_shapes
+        self._engine = engines.create(model._engine_name, graph, "float64", seed=0)
         for i, weight in enumerate(model.get_weights()):
-            self.engine.set_parameter(i, weight)
+            self._engine.set_parameter(i, weight)
 
-    def outputs(self, x: Array) -> Float64:
-        """All outputs [n, k] of `x`."""
-        return self.engine.forward([x], training=False)[0].reshape(len(x), -1)
+    def gradients(self, x: list[Array], chosen: npt.NDArray[np.int64]) -> list[Array]:
+        """The gradient with respect to each sample of its output number `chosen`, one array for each of the inputs `x`."""
+        self._engine.forward(x, training=True)
+        dy = np.zeros((len(chosen), math.prod(self._shape)))
+        dy[np.arange(len(chosen)), chosen] = 1.0
+        return self._engine.backward([dy.reshape(len(chosen), *self._shape)])
 
-    def gradients(self, x: Array, chosen: npt.NDArray[np.int64]) -> Float64:
-        """The gradient with respect to each sample of its output number `chosen`, shaped like `x`."""
-        self.engine.forward([x], training=True)
-        dy = np.zeros((len(x), int(np.prod(self._shape))))
-        dy[np.arange(len(x)), chosen] = 1.0
-        return self.engine.backward([dy.reshape(len(x), *self._shape)])[0]
-
-    def choice(self, x: Array, output: int | npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+    def choice(self, x: list[Array], output: int | npt.ArrayLike | None) -> npt.NDArray[np.int64]:
         """Which output of each sample is meant."""
-        size = int(np.prod(self._shape))
+        rows, size = len(x[0]), math.prod(self._shape)
         if output is None:
-            return np.concatenate([self.outputs(block).argmax(axis=1) for block in _blocks(x)])
+            outputs = [self._engine.forward([a[part] for a in x], training=False)[0] for part in _parts(rows)]
+            return np.concatenate([y.reshape(len(y), -1).argmax(axis=1) for y in outputs])
         chosen = np.asarray(output)
-        if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (len(x),)):
-            raise TypeError(f"output: expected an integer, one for each of the {len(x)} samples, or None, got {output!r}")
+        if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (rows,)):
+            raise TypeError(f"output: expected an integer, one for each of the {rows} samples, or None, got {output!r}")
         if chosen.min() < 0 or chosen.max() >= size:
             raise ValueError(f"output: expected indices of the {size} outputs, got {chosen.min()} to {chosen.max()}")
-        return np.broadcast_to(chosen.astype(np.int64), (len(x),))
+        return np.broadcast_to(chosen.astype(np.int64), (rows,))
 
 
-def _blocks(x: Array) -> list[Array]:
-    return [x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK)]
+def _parts(rows: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK)]
 
 
-def input_gradients(model: Model, x: npt.ArrayLike, output: int | npt.ArrayLike | None = None) -> Float64:
+def input_gradients(model: Model, x: Structured, output: int | npt.ArrayLike | None = None) -> Structured:
     """Gradient of an output with respect to the input: d y_c / d x, in inference mode, computed in float64.
 
     Its absolute value is the saliency map of Simonyan et al.: how much the output reacts to a small change of each input.
 
     Args:
-        model: any model; it need not be compiled.
-        x: samples [n, ...].
+        model: any model with one output; it need not be compiled.
+        x: samples [n, ...]; of several inputs a list or dict, as the model was made.
         output: which output c (counted along the flattened output), one for all samples or one for each, [n]; ``None``: the
             largest of each sample.
 
     Returns:
-        [n, ...], shaped like `x`.
+        [n, ...], shaped like `x`; of several inputs a list or dict.
 
     Raises:
         TypeError, ValueError: samples or outputs that do not fit the model.
@@ -106,17 +107,17 @@ def input_gradients(model: Model, x: npt.ArrayLike, output: int | npt.ArrayLike 
     samples = model._samples(x)
     probe = _Probe(model)
     chosen = probe.choice(samples, output)
-    pieces = zip(_blocks(samples), _blocks(chosen), strict=True)
-    return np.concatenate([probe.gradients(block, which) for block, which in pieces])
+    pieces = [probe.gradients([a[part] for a in samples], chosen[part]) for part in _parts(len(chosen))]
+    return model._inputs.join([np.concatenate(arrays) for arrays in zip(*pieces, strict=True)])
 
 
 def integrated_gradients(
     model: Model,
-    x: npt.ArrayLike,
+    x: Structured,
     output: int | npt.ArrayLike | None = None,
-    baseline: npt.ArrayLike = 0.0,
+    baseline: Structured = 0.0,
     steps: int = 64,
-) -> Float64:
+) -> Structured:
     """How much each input contributed to an output, compared with a baseline: integrated gradients.
 
     a_i = (x_i - b_i) * integral over t from 0 to 1 of d y_c / d x_i at b + t (x - b)
@@ -125,14 +126,15 @@ def integrated_gradients(
     by Gauss-Legendre quadrature; in a smooth network it vanishes quickly with more steps, with kinks such as relu's slowly.
 
     Args:
-        model: any model; it need not be compiled.
-        x: samples [n, ...].
+        model: any model with one output; it need not be compiled.
+        x: samples [n, ...]; of several inputs a list or dict, as the model was made.
         output: which output c, as in `input_gradients`; with ``None`` the largest at x.
-        baseline: b, the input that says nothing: a number, or an array that broadcasts to `x`.
+        baseline: b, the input that says nothing: a number, or an array that broadcasts to `x`; of several inputs a number,
+            or a list or dict.
         steps: points of the integral; each takes a forward and a backward pass.
 
     Returns:
-        [n, ...], shaped like `x`.
+        [n, ...], shaped like `x`; of several inputs a list or dict.
 
     Raises:
         TypeError, ValueError: arguments that do not fit.
@@ -150,24 +152,36 @@ def integrated_gradients(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps: expected an integer >= 1, got {steps!r}")
-    start = real(baseline, "baseline")
-    check_finite(np.atleast_1d(start), "baseline")
     samples = model._samples(x)
-    try:
-        start = np.broadcast_to(start.astype(np.float64), samples.shape)
-    except ValueError:
-        raise ValueError(f"baseline: expected a shape that broadcasts to {samples.shape}, got {start.shape}") from None
+    starts = _baselines(model, baseline, samples)
     probe = _Probe(model)
-    points, weights = np.polynomial.legendre.leggauss(steps)
     chosen = probe.choice(samples, output)
+    points, weights = np.polynomial.legendre.leggauss(steps)
     pieces = []
-    for block, from_block, which in zip(_blocks(samples), _blocks(start), _blocks(chosen), strict=True):
-        way = block.astype(np.float64) - from_block
-        mean = np.zeros(way.shape)
+    for part in _parts(len(chosen)):
+        begin = [start[part] for start in starts]
+        way = [a[part].astype(np.float64) - b for a, b in zip(samples, begin, strict=True)]
+        means = [np.zeros(a.shape) for a in way]
         for point, weight in zip((points + 1.0) / 2.0, weights / 2.0, strict=True):
-            mean += weight * probe.gradients(from_block + point * way, which)
-        pieces.append(way * mean)
-    return np.concatenate(pieces)
+            here = [b + point * a for a, b in zip(way, begin, strict=True)]
+            for mean, gradient in zip(means, probe.gradients(here, chosen[part]), strict=True):
+                mean += weight * gradient
+        pieces.append([a * mean for a, mean in zip(way, means, strict=True)])
+    return model._inputs.join([np.concatenate(arrays) for arrays in zip(*pieces, strict=True)])
+
+
+def _baselines(model: Model, baseline: Structured, samples: list[Array]) -> list[Float64]:
+    """The baseline of each input, shaped like its samples."""
+    given = [baseline] * len(samples) if np.isscalar(baseline) else model._inputs.split(baseline, "baseline")
+    starts = []
+    for i, (value, array) in enumerate(zip(given, samples, strict=True)):
+        start = real(value, label := model._inputs.label(i, "baseline"))
+        check_finite(np.atleast_1d(start), label)
+        try:
+            starts.append(np.broadcast_to(start.astype(np.float64), array.shape))
+        except ValueError:
+            raise ValueError(f"{label}: expected a shape that broadcasts to {array.shape}, got {start.shape}") from None
+    return starts
 
 
 @dataclass(frozen=True)
@@ -193,12 +207,12 @@ class Importances:
 
 def permutation_importance(
     model: Model,
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
+    x: Structured,
+    y: Structured,
     metric: str | Metric | None = None,
     n_repeats: int = 5,
     seed: int = 0,
-) -> Importances:
+) -> Structured:
     """How much worse the model becomes when one feature is shuffled among the samples, feature by feature.
 
     Positive: the model relies on the feature; about zero: it does not. Two features that tell the same may both seem
@@ -206,14 +220,16 @@ def permutation_importance(
 
     Args:
         model: compiled with a loss, at least where `metric` is ``None``.
-        x: samples [n, ...], each element of a sample a feature; best not those that the model was trained on.
-        y: targets [n, ...].
+        x: samples [n, ...], each element of a sample a feature; best not those that the model was trained on. Of several
+            inputs a list or dict, as the model was made.
+        y: targets, as the loss takes them.
         metric: what is measured, a name or object of `nncore.metrics`; ``None``: the compiled loss.
         n_repeats: how often each feature is shuffled.
         seed: of the shuffles.
 
     Returns:
-        By how much the loss grows, or the metric falls (grows, where less is better).
+        `Importances`: by how much the loss grows, or the metric falls (grows, where less is better). Of several inputs a
+        list or dict of them.
 
     Raises:
         RuntimeError: neither a metric nor a compiled loss.
@@ -233,34 +249,39 @@ def permutation_importance(
     for value, what, low in ((n_repeats, "n_repeats", 1), (seed, "seed", 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{what}: expected an integer >= {low}, got {value!r}")
+    samples = [a.copy() for a in model._samples(x)]
     measure = _loss_of(model, y) if metric is None else _metric_of(model, metrics.get(metric), y)
-    samples = model._samples(x).copy()
     best = measure(samples)
     generator = np.random.Generator(np.random.Philox(key=seed))
-    features = samples.reshape(len(samples), -1)  # a view: what changes here changes in the samples
-    found = np.empty((features.shape[1], n_repeats))
-    for feature, column in enumerate(features.T.copy()):
-        for repeat in range(n_repeats):
-            features[:, feature] = generator.permutation(column)
-            found[feature, repeat] = best - measure(samples)
-        features[:, feature] = column
-    return Importances(found.reshape(*samples.shape[1:], n_repeats))
+    found = []
+    for array in samples:
+        features = array.reshape(len(array), -1)  # a view: what changes here changes in the samples
+        drops = np.empty((features.shape[1], n_repeats))
+        for feature, column in enumerate(features.T.copy()):
+            for repeat in range(n_repeats):
+                features[:, feature] = generator.permutation(column)
+                drops[feature, repeat] = best - measure(samples)
+            features[:, feature] = column
+        found.append(Importances(drops.reshape(*array.shape[1:], n_repeats)))
+    return model._inputs.join(found)
 
 
-def _loss_of(model: Model, y: npt.ArrayLike) -> Callable[[Array], float]:
+def _loss_of(model: Model, y: Structured) -> Callable[[list[Array]], float]:
     """Minus the loss: more is better."""
     _ = model.loss
-    return lambda samples: -model.evaluate(samples, y)["loss"]
+    return lambda samples: -model.evaluate(model._inputs.join(samples), y)["loss"]
 
 
-def _metric_of(model: Model, metric: Metric, y: npt.ArrayLike) -> Callable[[Array], float]:
+def _metric_of(model: Model, metric: Metric, y: Structured) -> Callable[[list[Array]], float]:
     """The metric, or minus it where less is better."""
+    if len(model.graph.outputs) != 1:
+        raise ValueError(f"metric: expected None for a model of {len(model.graph.outputs)} outputs, got {metric!r}")
     sign = 1.0 if metric.greater_is_better else -1.0
     loss = "" if model._loss is None else model._loss.name
 
-    def measure(samples: Array) -> float:
+    def measure(samples: list[Array]) -> float:
         one = metric.fresh()
-        outputs = model.predict(samples)
+        (outputs,) = model._outputs.split(model.predict(model._inputs.join(samples)), "outputs")
         one.update(y, probabilities(outputs, loss) if metric.probabilities else outputs)
         return sign * float(one.result())
 
