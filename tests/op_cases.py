@@ -559,6 +559,7 @@ class RuleCase:
         attrs: variants of the keyword arguments.
         shapes: variants of the shape of the parameter.
         tolerance: how close the parameter and the states must come after a step, by dtype.
+        scales: sizes of the states, which for a mean beside a mean of squares must be small.
     """
 
     name: str
@@ -566,36 +567,52 @@ class RuleCase:
     attrs: tuple[Attrs, ...]
     shapes: tuple[tuple[Shape], ...] = (((),), ((0,),), ((1,),), ((7,),), ((3, 17),), ((33, 65),))
     tolerance: Tolerances = NEAR_ONE
+    scales: tuple[float, ...] = (1, 1, 1)
 
     def arrays(self, shapes: Sequence[Shape], dtype: str, salt: int = 0) -> Arrays:
         """Parameter, gradient and states; states are not negative, as a mean of squares is not."""
         rng = generator(self.name, salt)
         p, g, *states = (rng.standard_normal(shapes[0]) for _ in range(2 + self.states))
-        return tuple(np.asarray(a).astype(dtype) for a in (p, g, *map(np.abs, states)))
+        scaled = (np.abs(state) * scale for state, scale in zip(states, self.scales, strict=False))
+        return tuple(np.asarray(a).astype(dtype) for a in (p, g, *scaled))
 
     def step(self, backend: Any, arrays: Arrays, attrs: Attrs) -> None:
         """One update, in place."""
         getattr(backend, f"{self.name}_step")(*arrays, **attrs)
 
 
-_ADAM_ATTRS = (
-    {"iteration": 1},
-    {"iteration": 1000, "weight_decay": 0.1},
-    {"iteration": 3, "learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3},
-)
+_COUNTED = ({"iteration": 1}, {"iteration": 1000, "weight_decay": 0.1})
+_BETAS = {"iteration": 3, "learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.95}
+_ADAM_ATTRS = (*_COUNTED, {**_BETAS, "epsilon": 1e-3})
+_DECOUPLED = {"learning_rate": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}
+_RMSPROP = {"learning_rate": 0.1, "rho": 0.9, "epsilon": 1e-3, "weight_decay": 0.01}
 
 RULE_CASES = (
-    RuleCase("sgd", 0, ({}, {"learning_rate": 0.5}, {"learning_rate": 0.1, "weight_decay": 0.01})),
+    RuleCase("sgd", 0, ({}, {"learning_rate": 0.5}, {"learning_rate": 0.1, "weight_decay": 0.01}, _DECOUPLED)),
     RuleCase(
         "momentum",
         1,
         (
-            {},
-            {"learning_rate": 0.1, "momentum": 0.5},
-            {"learning_rate": 0.1, "nesterov": True, "weight_decay": 0.01},
+            {"iteration": 1, "dampening": 0.5},
+            {"iteration": 2, "learning_rate": 0.1, "momentum": 0.5, "dampening": 0.25},
+            {"iteration": 1, "learning_rate": 0.1, "nesterov": True, "weight_decay": 0.01},
+            {"iteration": 7, **_DECOUPLED},
         ),
     ),
+    RuleCase("rmsprop", 1, ({}, _RMSPROP, _DECOUPLED)),
+    RuleCase("rmsprop_momentum", 2, ({}, {**_RMSPROP, "momentum": 0.5}, _DECOUPLED)),
+    RuleCase("rmsprop_centered", 2, ({}, _RMSPROP, _DECOUPLED), scales=(1, 1e-3)),
+    RuleCase("rmsprop_centered_momentum", 3, ({}, {**_RMSPROP, "momentum": 0.5}, _DECOUPLED), scales=(1, 1e-3, 1)),
+    RuleCase(
+        "adagrad", 1, ({}, {"learning_rate": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.01}, _DECOUPLED)
+    ),
+    RuleCase("adadelta", 2, ({}, {"learning_rate": 0.1, "rho": 0.5, "epsilon": 1e-3}, _DECOUPLED)),
     RuleCase("adam", 2, _ADAM_ATTRS),
     RuleCase("adamw", 2, _ADAM_ATTRS),
-    RuleCase("rmsprop", 1, ({}, {"learning_rate": 0.1, "rho": 0.9, "epsilon": 1e-3, "weight_decay": 0.01})),
+    RuleCase("amsgrad", 3, (*_ADAM_ATTRS, {"iteration": 5, **_DECOUPLED})),
+    RuleCase("adamax", 2, (*_ADAM_ATTRS, {"iteration": 5, **_DECOUPLED})),
+    RuleCase("nadam", 2, (*_ADAM_ATTRS, {"iteration": 20, "momentum_decay": 0.0}, {"iteration": 5, **_DECOUPLED})),
+    RuleCase("radam", 2, (*_ADAM_ATTRS, {"iteration": 6}, {"iteration": 5, **_DECOUPLED})),
+    RuleCase("lion", 1, ({}, {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.95, "weight_decay": 0.1})),
+    RuleCase("lamb", 2, _ADAM_ATTRS),
 )

@@ -1,5 +1,6 @@
 // Binding of the engine: checks arrays against the graph, releases Python's lock, calls.
 #include <algorithm>
+#include <array>
 
 #include "bindings/bindings.hpp"
 #include "core/engine.hpp"
@@ -27,6 +28,12 @@ size_t product(const std::vector<int64_t>& shape) {
   for (const int64_t extent : shape) n *= static_cast<size_t>(extent);
   return n;
 }
+
+// An optimizer as Python hands it over: rule; hyper-parameters; for each group its hyper-parameters and learning-rate
+// factor; the group of each parameter; clip_value, clip_norm, global_clip_norm; accumulation; momentum of the average, or
+// none.
+using RuleArgument = std::tuple<std::string, std::vector<double>, std::vector<std::pair<std::vector<double>, double>>,
+                                std::vector<size_t>, std::array<double, 3>, uint64_t, std::optional<double>>;
 
 // The Python-side engine: a native engine and the shapes that its arrays must have.
 class PyEngine {
@@ -93,9 +100,10 @@ class PyEngine {
     return result;
   }
 
-  void update(const std::string& rule, const std::vector<double>& hyper) {
+  void update(const RuleArgument& rule, const std::vector<double>& rates) {
+    const OptimizerStep step = optimizer_step(rule, rates);
     const py::gil_scoped_release release;
-    engine_->update({rule, hyper});
+    engine_->update(step);
   }
 
   std::vector<py::array> predict(const std::vector<py::array>& inputs, size_t batch_size) {
@@ -111,7 +119,7 @@ class PyEngine {
   std::tuple<size_t, size_t, size_t, double, std::vector<double>> run(
       const std::vector<py::array>& inputs, const py::array& target, bool indices, const std::optional<py::array>& order,
       size_t start, size_t batch_size, const std::string& loss, bool mean, const std::vector<std::string>& metrics,
-      const std::optional<std::pair<std::string, std::vector<double>>>& rule, double deadline,
+      const std::optional<RuleArgument>& rule, const std::vector<double>& rates, double deadline,
       const std::vector<double>& sums) {
     const std::vector<SampleArray> samples = sample_arrays(inputs);
     const size_t rows = samples[0].rows, width = indices ? 1 : product(output_shapes_[0]);
@@ -135,7 +143,7 @@ class PyEngine {
     options.metrics = metrics;
     options.deadline = deadline;
     options.sums = sums;
-    const OptimizerStep step = rule ? OptimizerStep{rule->first, rule->second} : OptimizerStep{};
+    const OptimizerStep step = rule ? optimizer_step(*rule, rates) : OptimizerStep{};
     options.optimizer = rule ? &step : nullptr;
     RunOutcome outcome;
     {
@@ -154,8 +162,33 @@ class PyEngine {
   void set_draws(uint64_t value) { engine_->draws = value; }
   uint64_t iterations() const { return engine_->iterations; }
   void set_iterations(uint64_t value) { engine_->iterations = value; }
+  uint64_t accumulated() const { return engine_->accumulated; }
+  void set_accumulated(uint64_t value) { engine_->accumulated = value; }
 
  private:
+  OptimizerStep optimizer_step(const RuleArgument& argument, const std::vector<double>& rates) const {
+    const auto& [rule, hyper, groups, group_of, clips, accumulation, average] = argument;
+    OptimizerStep step{rule, hyper};
+    step.rates = rates;
+    for (const auto& [values, factor] : groups) {
+      if (values.size() != hyper.size())
+        throw std::invalid_argument("groups: expected as many hyper-parameters as the rule's");
+      step.groups.push_back({values, factor});
+    }
+    if (!group_of.empty() && group_of.size() != parameter_count_)
+      throw std::invalid_argument("groups: expected one for each parameter");
+    for (const size_t group : group_of)
+      if (group > groups.size()) throw std::invalid_argument("groups: no group " + std::to_string(group));
+    step.group_of = group_of;
+    step.clip_value = clips[0];
+    step.clip_norm = clips[1];
+    step.global_clip_norm = clips[2];
+    step.accumulation = accumulation;
+    step.averages = average.has_value();
+    step.average_momentum = average.value_or(0);
+    return step;
+  }
+
   static const void* data_of(const py::array& array) {
     if (!(array.flags() & py::array::c_style)) throw std::invalid_argument("arrays: expected C order");
     return array.data();
@@ -245,15 +278,16 @@ void register_engine(py::module_& module) {
       .def("set_state", &PyEngine::set_state, py::arg("rule"), py::arg("state"), py::arg("index"), py::arg("value"))
       .def("forward", &PyEngine::forward, py::arg("inputs"), py::arg("training"))
       .def("backward", &PyEngine::backward, py::arg("gradients"))
-      .def("update", &PyEngine::update, py::arg("rule"), py::arg("hyper"))
+      .def("update", &PyEngine::update, py::arg("rule"), py::arg("rates"))
       .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
       .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"),
            py::arg("start"), py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"),
-           py::arg("deadline"), py::arg("sums"))
+           py::arg("rates"), py::arg("deadline"), py::arg("sums"))
       .def_property_readonly("pending_rows", &PyEngine::pending_rows)
       .def_property_readonly("seed", &PyEngine::seed)
       .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)
-      .def_property("iterations", &PyEngine::iterations, &PyEngine::set_iterations);
+      .def_property("iterations", &PyEngine::iterations, &PyEngine::set_iterations)
+      .def_property("accumulated", &PyEngine::accumulated, &PyEngine::set_accumulated);
 }
 
 }  // namespace nncore

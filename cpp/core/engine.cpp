@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <map>
 #include <mutex>
 #include <optional>
 
 #include "core/cpu.hpp"
 #include "core/scoring.hpp"
 #include "core/threads.hpp"
+#include "core/updates.hpp"
 #include "core/workspace.hpp"
 
 namespace nncore {
@@ -20,7 +20,11 @@ template <class T>
 class EngineOf final : public Engine {
  public:
   EngineOf(const GraphDesc& graph, const Kernels<T>& kernels, uint64_t key)
-      : kernels_(kernels), network_(graph, kernels), training_(network_), inference_(network_) {
+      : kernels_(kernels),
+        network_(graph, kernels),
+        training_(network_),
+        inference_(network_),
+        memory_(kernels, network_.arena_size()) {
     seed = key;
   }
 
@@ -45,12 +49,13 @@ class EngineOf final : public Engine {
 
   void get_state(const std::string& rule, int state, size_t parameter, void* out) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
-    read(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, out);
+    read(memory_.state(rule, state).data() + network_.layout(parameter).offset, parameter, out);
   }
 
   void set_state(const std::string& rule, int state, size_t parameter, const void* values) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
-    write(state_of(rule, state).data() + network_.layout(parameter).offset, parameter, values);
+    write(memory_.state(rule, state).data() + network_.layout(parameter).offset, parameter, values);
+    memory_.note_set(rule);
   }
 
   void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) override {
@@ -105,17 +110,16 @@ class EngineOf final : public Engine {
   void update(const OptimizerStep& optimizer) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (!has_gradients_) throw std::runtime_error("update: expected a backward pass first, there was none");
-    const Rule<T>& rule = find_rule(optimizer.rule);
-    std::vector<Buffer<T>>& states = states_of(rule);
+    Updates<T> updates(optimizer, network_, memory_, iterations, accumulated);
+    updates.begin_step();
     const int count = threads_for(static_cast<double>(network_.arena_size()) * 4);
     const std::vector<size_t> bounds = share_tasks(count);
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
-      double coefficients[kMaxCoefficients];
-      rule.prepare(coefficients, optimizer.hyper.data(), static_cast<double>(iterations + 1));
-      for_tasks(team, bounds, [&](const GradientTask& task) { update_tile(rule, states, coefficients, task); });
+      updates.step(team, [&](const auto& f) { for_tasks(team, bounds, f); }, [](const GradientTask&) {});
     });
-    ++iterations;
+    updates.end_step();
+    note(updates);
   }
 
   void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) override {
@@ -155,19 +159,9 @@ class EngineOf final : public Engine {
                   static_cast<ptrdiff_t>(layout.columns), 1);
   }
 
-  const Rule<T>& find_rule(const std::string& name) const {
-    return find_named(kernels_.rules, static_cast<size_t>(kernels_.rule_count), name, "rule");
-  }
-  // The states of `rule`, arenas beside the parameters'; zeros at first.
-  std::vector<Buffer<T>>& states_of(const Rule<T>& rule) {
-    std::vector<Buffer<T>>& states = states_[rule.name];
-    while (states.size() < static_cast<size_t>(rule.states)) states.emplace_back(network_.arena_size());
-    return states;
-  }
-  Buffer<T>& state_of(const std::string& name, int state) {
-    const Rule<T>& rule = find_rule(name);
-    if (state < 0 || state >= rule.states) throw std::invalid_argument("state: rule '" + name + "' has no such state");
-    return states_of(rule)[static_cast<size_t>(state)];
+  void note(const Updates<T>& updates) {
+    iterations = updates.iterations();
+    accumulated = updates.accumulated();
   }
 
   int threads(size_t rows, int passes) const {
@@ -227,32 +221,11 @@ class EngineOf final : public Engine {
       for (size_t i = bounds[run]; i < bounds[run + 1]; ++i) f(network_.tasks()[i]);
   }
 
-  // One optimizer update of a tile, and of its transposed copy.
-  void update_tile(const Rule<T>& rule, std::vector<Buffer<T>>& states, const double* coefficients,
-                   const GradientTask& task) {
-    const ParameterLayout& layout = network_.layout(task.parameter);
-    if (!layout.trainable) return;
-    constexpr size_t w = kPanel<T>;
-    const Tile& t = task.tile;
-    const bool whole = t.row_end - t.row_begin == layout.rows;  // then the tile's panels are one run
-    const size_t runs = whole ? 1 : t.panel_end - t.panel_begin;
-    const size_t length = (whole ? (t.panel_end - t.panel_begin) * layout.rows : t.row_end - t.row_begin) * w;
-    for (size_t i = 0; i < runs; ++i) {
-      const size_t at = layout.offset + ((t.panel_begin + i) * layout.rows + t.row_begin) * w;
-      const size_t within = at - layout.offset;
-      T* at_tile[kMaxStates] = {};
-      for (size_t s = 0; s < states.size(); ++s) at_tile[s] = states[s].data() + at;
-      rule.update(network_.value(task.parameter) + within, network_.gradient(task.parameter) + within, at_tile, length,
-                  coefficients);
-    }
-    network_.refresh_transposed(task);
-  }
-
   const Kernels<T>& kernels_;
   Network<T> network_;
   Workspace<T> training_, inference_;  // apart, so that inference between forward and backward does no harm
-  std::map<std::string, std::vector<Buffer<T>>> states_;  // by rule
-  std::optional<size_t> pending_rows_;                    // of a training forward that no backward has used yet
+  OptimizerMemory<T> memory_;
+  std::optional<size_t> pending_rows_;  // of a training forward that no backward has used yet
   bool has_gradients_ = false;
   mutable ForkAwareMutex mutex_;
 };
@@ -264,8 +237,8 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   const bool training = options.optimizer != nullptr;
   const size_t samples = options.order ? options.order_size : inputs[0].rows;
   const size_t block = std::min(training ? options.batch_size : kEvaluationRows, samples - options.start);
-  const Rule<T>* rule = training ? &find_rule(options.optimizer->rule) : nullptr;
-  std::vector<Buffer<T>>* states = rule ? &states_of(*rule) : nullptr;
+  std::optional<Updates<T>> updates;
+  if (training) updates.emplace(*options.optimizer, network_, memory_, iterations, accumulated);
   Workspace<T>& workspace = training ? training_ : inference_;
   const int count = threads(block, training ? 3 : 1);
   const size_t width = network_.width(static_cast<size_t>(network_.graph().outputs[0]));
@@ -282,7 +255,6 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
 
   parallel(count, [&](const Team& team) {
     const FlushSubnormals flush;
-    double coefficients[kMaxCoefficients];
     size_t step = 0;
     for (size_t at = options.start; at < samples && !stop; at += block, ++step) {
       const size_t rows = std::min(block, samples - at);
@@ -292,21 +264,20 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       workspace.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
       scoring.score(team.rank, at, rows, mine);
       if (training) workspace.backward(mine);
+      if (training && team.rank == 0) updates->begin_step();
       team.barrier();
 
       if (scoring.failed()) break;
       if (team.rank == 0) {
         scoring.collect(rows);
-        stop = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
+        if (training) updates->end_step();
+        stop = (training && updates->exhausted()) ||
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
       }
-      if (training) {
-        rule->prepare(coefficients, options.optimizer->hyper.data(), static_cast<double>(iterations + step + 1));
-        for_tasks(team, bounds, [&](const GradientTask& task) {
-          if (!network_.layout(task.parameter).trainable) return;
-          workspace.parameter_gradient(task, rows);
-          update_tile(*rule, *states, coefficients, task);
-        });
-      }
+      if (training)
+        updates->step(
+            team, [&](const auto& f) { for_tasks(team, bounds, f); },
+            [&](const GradientTask& task) { workspace.parameter_gradient(task, rows); });
       team.barrier();
     }
   });
@@ -314,7 +285,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   const RunOutcome outcome = scoring.outcome();
   if (training) {
     draws += outcome.steps;
-    iterations += outcome.steps;
+    note(*updates);
   }
   scoring.throw_if_failed();
   return outcome;

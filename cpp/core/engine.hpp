@@ -27,9 +27,22 @@ struct TargetArray {
   bool indices;
 };
 
+// Parameters with hyper-parameters of their own.
+struct OptimizerGroup {
+  std::vector<double> hyper;  // the learning rate among them does not count
+  double rate_factor;         // theirs is the optimizer's times this
+};
+
 struct OptimizerStep {
   std::string rule;
-  std::vector<double> hyper;  // in the order of the rule's row
+  std::vector<double> hyper;    // in the order of the rule's row, which begins with the learning rate
+  std::vector<double> rates{};  // learning rates of the coming updates instead; a run ends where they do
+  std::vector<OptimizerGroup> groups{};
+  std::vector<size_t> group_of{};                              // by parameter: 0 or 1 + place in groups; empty: 0 for all
+  double clip_value = 0, clip_norm = 0, global_clip_norm = 0;  // of gradients, elements or norms; 0: not
+  uint64_t accumulation = 1;                                   // batches whose mean gradient makes one update
+  bool averages = false;                                       // keep a moving average of the parameters
+  double average_momentum = 0;
 };
 
 struct RunOptions {
@@ -76,7 +89,8 @@ class Engine {
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
   virtual RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) = 0;
 
-  uint64_t seed = 0, draws = 0, iterations = 0;
+  // accumulated: gradients in the sum that waits for its update.
+  uint64_t seed = 0, draws = 0, iterations = 0, accumulated = 0;
 };
 
 std::unique_ptr<Engine> make_engine(const GraphDesc& graph, bool double_precision, uint64_t seed);

@@ -1,10 +1,13 @@
 // Elementwise, row-wise, loss and optimizer kernels over whole arrays; the matrix product is in products.cpp.
 #include "core/functions.hpp"
 
+#include <algorithm>
+
 #include "core/dropout.hpp"
 #include "core/memory.hpp"
 #include "core/samples.hpp"
 #include "core/threads.hpp"
+#include "core/updates.hpp"
 
 namespace nncore {
 namespace {
@@ -133,12 +136,33 @@ double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args
   return sum;
 }
 
+// The first pass of a rule with norms. Blocks of a fixed size are summed in order, whatever the threads.
+template <class T>
+double ratio_of_rule(const Rule<T>& rule, const T* p, const T* g, T* const* states, size_t n, const double* coefficients) {
+  constexpr size_t kBlock = 4096;
+  std::vector<double> sums(2 * ((n + kBlock - 1) / kBlock));
+  split(n, kBlock, kElement, [&](size_t begin, size_t end) {
+    for (size_t at = begin; at < end; at += kBlock) {
+      T* part[kMaxStates] = {};
+      for (int i = 0; i < rule.states; ++i) part[i] = states[i] + at;
+      rule.norms(p + at, g + at, part, std::min(kBlock, end - at), coefficients, &sums[at / kBlock * 2]);
+    }
+  });
+  double p_squares = 0, d_squares = 0;
+  for (size_t i = 0; i < sums.size(); i += 2) {
+    p_squares += sums[i];
+    d_squares += sums[i + 1];
+  }
+  return trust_ratio(p_squares, d_squares);
+}
+
 template <class T>
 void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T* g, T* const* states, size_t n,
                const std::vector<double>& hyper, double t) {
   const Rule<T>& rule = find_named(kernels.rules, static_cast<size_t>(kernels.rule_count), name, "rule");
   double coefficients[kMaxCoefficients];
   rule.prepare(coefficients, hyper.data(), t);
+  if (rule.norms) coefficients[kRatio] = ratio_of_rule(rule, p, g, states, n, coefficients);
   split(n, kPanel<T>, kElement, [&](size_t begin, size_t end) {
     T* part[kMaxStates] = {};
     for (int i = 0; i < rule.states; ++i) part[i] = states[i] + begin;

@@ -68,16 +68,25 @@ struct Loss {
   void (*run)(const LossArgs<T>& args);
 };
 
-constexpr int kMaxCoefficients = 10;
-constexpr int kMaxStates = 2;
+constexpr int kMaxCoefficients = 16;
+constexpr int kMaxStates = 3;
 
-// An optimizer's update rule. prepare turns hyper-parameters (the row's order) and t = 1, 2, ... into the coefficients.
+// The first coefficients mean the same for every rule: before its own arithmetic g = clip(scale g, -limit, limit),
+// p = keep p, g += decay p. Its caller may set scale, limit and ratio, which prepare leaves at 1, infinity and 1.
+enum Coefficient : int { kScale, kLimit, kKeep, kDecay, kRatio, kFirstOwn };
+
+// An optimizer's update rule. prepare turns hyper-parameters (the row's order; the learning rate is the first) and
+// t = 1, 2, ... into the coefficients.
 template <class T>
 struct Rule {
   const char* name;
   int states;
   void (*prepare)(double* coefficients, const double* hyper, double t);
   void (*update)(T* p, const T* g, T* const* states, size_t n, const double* coefficients);
+  // Null for a rule in which elements do not mix. Otherwise what comes before update, which then leaves the states alone:
+  // new states, and sums[0] += sum of p^2, sums[1] += sum of d^2 for the direction d of the step. The ratio is
+  // trust_ratio() of the sums of the whole parameter.
+  void (*norms)(const T* p, const T* g, T* const* states, size_t n, const double* coefficients, double* sums);
 };
 
 enum class Source : int { kF32, kF64, kU8, kI8, kU16, kI16, kU32, kI32, kU64, kI64, kCount };
@@ -114,6 +123,8 @@ struct Kernels {
   int row_op_count;
   Loss<T> losses[kMaxLosses];
   int loss_count;
+  double (*sum_squares)(const T* x, size_t n);
+  void (*blend)(T* y, const T* x, size_t n, double keep);  // y = keep y + (1 - keep) x
   Rule<T> rules[kMaxRules];
   int rule_count;
 };

@@ -7,6 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[Any]
+_Rule = tuple[
+    str,
+    Sequence[float],
+    Sequence[tuple[Sequence[float], float]],
+    Sequence[int],
+    tuple[float, float, float],
+    int,
+    float | None,
+]
 _Node = tuple[str, Sequence[int], Sequence[float], Sequence[int], Sequence[int]]
 
 __version__: str
@@ -55,6 +64,7 @@ class _Pybind11Type(type): ...  # of every class that pybind11 makes
 class Engine(metaclass=_Pybind11Type):
     draws: int
     iterations: int
+    accumulated: int
     def __init__(
         self,
         nodes: Sequence[_Node],
@@ -75,7 +85,7 @@ class Engine(metaclass=_Pybind11Type):
     def set_state(self, rule: str, state: int, index: int, value: _Array) -> None: ...
     def forward(self, inputs: Sequence[_Array], training: bool) -> list[_Array]: ...
     def backward(self, gradients: Sequence[_Array]) -> list[_Array]: ...
-    def update(self, rule: str, hyper: Sequence[float]) -> None: ...
+    def update(self, rule: _Rule, rates: Sequence[float]) -> None: ...
     def predict(self, inputs: Sequence[_Array], batch_size: int) -> list[_Array]: ...
     def run(
         self,
@@ -88,7 +98,8 @@ class Engine(metaclass=_Pybind11Type):
         loss: str,
         mean: bool,
         metrics: Sequence[str],
-        rule: tuple[str, Sequence[float]] | None,
+        rule: _Rule | None,
+        rates: Sequence[float],
         deadline: float,
         sums: Sequence[float],
     ) -> tuple[int, int, int, float, list[float]]: ...

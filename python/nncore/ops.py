@@ -6,10 +6,12 @@ the reference functions, which are the specification. Options are held to the bo
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ from nncore.reference.random import check_stream, words
 
 __all__ = list(reference.__all__)
 
+_P = ParamSpec("_P")
 _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
 
@@ -641,107 +644,48 @@ def cross_entropy_backward(input: npt.ArrayLike, target: npt.ArrayLike, reductio
     return gradient
 
 
-def _step(rule: str, p: Array, g: Array, states: dict[str, Array], attrs: dict[str, AttrValue], iteration: int = 1) -> None:
-    check_arrays(p, g, **states)
-    check_iteration(iteration)
-    row = RULES[rule]
-    # Arrays with gaps are updated in a copy and written back.
-    arrays = [np.ascontiguousarray(a).reshape(-1) for a in (p, *states.values())]
-    hyper = row.encode(row.fill(attrs))
-    _core.rule_step(rule, arrays[0], np.ascontiguousarray(g).reshape(-1), arrays[1:], hyper, float(iteration))
-    for target, array in zip((p, *states.values()), arrays, strict=True):
-        if not np.may_share_memory(target, array):
-            target[...] = array.reshape(target.shape)
+def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:
+    """The rule that the reference function `spec` describes, with its signature."""
+    name = spec.__name__.removesuffix("_step")
+    row, signature = RULES[name], inspect.signature(spec)
+    arrays, options = 2 + len(row.states), set(row.attrs) | ({"iteration"} & set(signature.parameters))
+    counted = "iteration" in options
+
+    @wraps(spec)
+    def step(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        given: dict[str, Any] = dict(kwargs)
+        if len(args) != arrays or not given.keys() <= options or (counted and "iteration" not in given):
+            bound = signature.bind(*args, **kwargs)  # says what is wrong with the arguments
+            given = {key: value for key, value in bound.arguments.items() if key in options}
+            args = tuple(value for key, value in bound.arguments.items() if key not in options)  # type: ignore[assignment]
+        iteration = given.pop("iteration", 1)
+        p, g, *states = cast(tuple[Array, ...], args)
+        check_arrays(p, g, **dict(zip(row.states, states, strict=True)))
+        check_iteration(iteration)
+        # Arrays with gaps are updated in a copy and written back.
+        contiguous = [np.ascontiguousarray(a).reshape(-1) for a in (p, *states)]
+        hyper = row.encode(row.fill(given))
+        _core.rule_step(name, contiguous[0], np.ascontiguousarray(g).reshape(-1), contiguous[1:], hyper, float(iteration))
+        for target, array in zip((p, *states), contiguous, strict=True):
+            if not np.may_share_memory(target, array):
+                target[...] = array.reshape(target.shape)
+
+    return step
 
 
-@_specified
-def sgd_step(p: Array, g: Array, *, learning_rate: float = 1e-3, weight_decay: float = 0.0) -> None:
-    _step("sgd", p, g, {}, {"learning_rate": learning_rate, "weight_decay": weight_decay})
-
-
-@_specified
-def momentum_step(
-    p: Array,
-    g: Array,
-    velocity: Array,
-    *,
-    learning_rate: float = 1e-3,
-    momentum: float = 0.9,
-    nesterov: bool = False,
-    weight_decay: float = 0.0,
-) -> None:
-    attrs: dict[str, AttrValue] = {
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "nesterov": nesterov,
-        "weight_decay": weight_decay,
-    }
-    _step("momentum", p, g, {"velocity": velocity}, attrs)
-
-
-def _adam_attrs(
-    learning_rate: float, beta_1: float, beta_2: float, epsilon: float, weight_decay: float
-) -> dict[str, AttrValue]:
-    return {
-        "learning_rate": learning_rate,
-        "beta_1": beta_1,
-        "beta_2": beta_2,
-        "epsilon": epsilon,
-        "weight_decay": weight_decay,
-    }
-
-
-@_specified
-def adam_step(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    iteration: int,
-    learning_rate: float = 1e-3,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
-) -> None:
-    attrs = _adam_attrs(learning_rate, beta_1, beta_2, epsilon, weight_decay)
-    _step("adam", p, g, {"m": m, "v": v}, attrs, iteration)
-
-
-@_specified
-def adamw_step(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    iteration: int,
-    learning_rate: float = 1e-3,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.01,
-) -> None:
-    attrs = _adam_attrs(learning_rate, beta_1, beta_2, epsilon, weight_decay)
-    _step("adamw", p, g, {"m": m, "v": v}, attrs, iteration)
-
-
-@_specified
-def rmsprop_step(
-    p: Array,
-    g: Array,
-    v: Array,
-    *,
-    learning_rate: float = 1e-2,
-    rho: float = 0.99,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
-) -> None:
-    attrs: dict[str, AttrValue] = {
-        "learning_rate": learning_rate,
-        "rho": rho,
-        "epsilon": epsilon,
-        "weight_decay": weight_decay,
-    }
-    _step("rmsprop", p, g, {"v": v}, attrs)
+sgd_step = _rule(reference.sgd_step)
+momentum_step = _rule(reference.momentum_step)
+rmsprop_step = _rule(reference.rmsprop_step)
+rmsprop_momentum_step = _rule(reference.rmsprop_momentum_step)
+rmsprop_centered_step = _rule(reference.rmsprop_centered_step)
+rmsprop_centered_momentum_step = _rule(reference.rmsprop_centered_momentum_step)
+adagrad_step = _rule(reference.adagrad_step)
+adadelta_step = _rule(reference.adadelta_step)
+adam_step = _rule(reference.adam_step)
+adamw_step = _rule(reference.adamw_step)
+amsgrad_step = _rule(reference.amsgrad_step)
+adamax_step = _rule(reference.adamax_step)
+nadam_step = _rule(reference.nadam_step)
+radam_step = _rule(reference.radam_step)
+lion_step = _rule(reference.lion_step)
+lamb_step = _rule(reference.lamb_step)

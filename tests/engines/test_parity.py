@@ -7,7 +7,8 @@ import pytest
 
 import networks
 from nncore.engines import create
-from nncore.optable import LossSpec, RuleSpec
+from nncore.optable import RULES as RULE_ROWS
+from nncore.optable import GroupSpec, LossSpec, RuleSpec
 
 ATOL = {"float32": 1e-4, "float64": 1e-10}
 
@@ -18,6 +19,22 @@ RULES = [
     RuleSpec("adam", {"learning_rate": 0.01}),
     RuleSpec("adamw", {"learning_rate": 0.01, "weight_decay": 0.1}),
     RuleSpec("rmsprop", {"learning_rate": 0.005}),
+    *(
+        RuleSpec(name, {"learning_rate": 0.5 if name == "adadelta" else 0.005, "weight_decay": 0.1, **attrs})
+        for name, row in RULE_ROWS.items()
+        if name not in ("adam", "adamw")
+        for attrs in ({}, {"decoupled_weight_decay": True})
+        if attrs.keys() <= row.attrs.keys()
+    ),
+]
+SURROUNDINGS = [
+    {"clipvalue": 0.02},
+    {"clipnorm": 0.1},
+    {"global_clipnorm": 0.1},
+    {"gradient_accumulation_steps": 3},
+    {"gradient_accumulation_steps": 4, "global_clipnorm": 0.1, "ema_momentum": 0.9},
+    {"ema_momentum": 0.5},
+    {"groups": (GroupSpec("*.bias", 0.5, 0.0), GroupSpec("d1.*", 0.0), GroupSpec("*", weight_decay=0.2))},
 ]
 
 
@@ -25,14 +42,10 @@ def engines(graph, dtype, seed=2**40 + 3):
     return [networks.randomize(create(name, graph, dtype, seed)) for name in ("reference", "native")]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{'-'.join(rule.attrs)}")
-def test_fifty_steps(rule, dtype):
-    """Ten epochs of five batches, the last smaller, of a network of four layers with dropout."""
-    graph = networks.deep()
+def train(pair, rule, dtype, rates=()):
+    """Ten epochs of five batches, the last smaller; the results of both engines agree all the way."""
     rng = np.random.default_rng(0)
     x, t = rng.standard_normal((36, 2, 3)), rng.integers(0, 3, 36)
-    pair = engines(graph, dtype)
     for epoch in range(10):
         order = np.random.default_rng(epoch).permutation(36)
         results = [
@@ -45,6 +58,7 @@ def test_fifty_steps(rule, dtype):
                 loss=LossSpec("cross_entropy"),
                 metrics=("accuracy",),
                 rule=rule,
+                rates=rates,
                 deadline=math.inf,
             )
             for engine in pair
@@ -52,11 +66,39 @@ def test_fifty_steps(rule, dtype):
         assert results[0].steps == results[1].steps == 5
         assert results[0].loss == pytest.approx(results[1].loss, abs=36 * ATOL[dtype])
         assert results[0].metrics == results[1].metrics
-    assert pair[0].iterations == pair[1].iterations == 50
-    assert pair[0].draws == pair[1].draws
-    for i, spec in enumerate(graph.parameters):
+    assert pair[0].iterations == pair[1].iterations
+    assert pair[0].accumulated == pair[1].accumulated
+    assert pair[0].draws == pair[1].draws == 50
+    for i, spec in enumerate(pair[0].graph.parameters):
         expected, actual = (engine.get_parameter(i) for engine in pair)
         np.testing.assert_allclose(actual, expected, rtol=0, atol=ATOL[dtype], err_msg=spec.name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{'-'.join(rule.attrs)}")
+def test_fifty_steps(rule, dtype):
+    """Of a network of four layers with dropout."""
+    pair = engines(networks.deep(), dtype)
+    train(pair, rule, dtype)
+    assert pair[0].iterations == 50
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", ["momentum", "adamw", "lamb"])
+@pytest.mark.parametrize("options", SURROUNDINGS, ids=lambda options: "-".join(options))
+def test_fifty_steps_with_what_surrounds_a_rule(options, rule, dtype):
+    spec = RuleSpec(rule, {"learning_rate": 0.01, "weight_decay": 0.1}, **options)
+    pair = engines(networks.deep(), dtype)
+    train(pair, spec, dtype, rates=np.linspace(0.01, 0.02, 5))
+    assert pair[0].iterations == 50 // spec.gradient_accumulation_steps
+    owners = {"ema": ["average"]} if spec.ema_momentum else {}
+    owners |= {"accumulation": ["gradient"]} if spec.gradient_accumulation_steps > 1 else {}
+    for owner, states in owners.items():
+        for state in states:
+            for i in range(len(pair[0].graph.parameters)):
+                expected, actual = (engine.get_state(owner, state, i) for engine in pair)
+                assert expected.any()
+                np.testing.assert_allclose(actual, expected, rtol=0, atol=ATOL[dtype])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -80,13 +80,13 @@ def test_three_steps(backend, dtype, name, states, attrs, expected):
     p = np.full(5, 2.0, dtype)
     arrays = [np.zeros(5, dtype) for _ in range(states)]
     for t, g in enumerate(GRADIENTS, start=1):
-        count = {"iteration": t} if name.startswith("adam") else {}
+        count = {"iteration": t} if name in ("momentum", "adam", "adamw") else {}
         getattr(backend, f"{name}_step")(p, np.full(5, g, dtype), *arrays, **attrs, **count)
     np.testing.assert_allclose(p, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
 
 
 def test_a_gradient_stays_as_it_is(backend):
     g = np.ones(3)
-    backend.momentum_step(np.ones(3), g, np.ones(3), nesterov=True, weight_decay=0.5)
+    backend.momentum_step(np.ones(3), g, np.ones(3), iteration=1, nesterov=True, weight_decay=0.5)
     backend.adam_step(np.ones(3), g, np.ones(3), np.ones(3), iteration=1, weight_decay=0.5)
     np.testing.assert_array_equal(g, np.ones(3))

@@ -325,7 +325,7 @@ TEST_CASE_TEMPLATE("gradients follow every change of the parameters", T, float, 
   GraphBuilder g;
   const std::unique_ptr<Engine> engine =
       make_engine(g.outputs({g.dense(g.input(inputs), units)}), std::is_same_v<T, double>, 1);
-  const OptimizerStep sgd{"sgd", {0.5, 0}};
+  const OptimizerStep sgd{"sgd", {0.5, 0, 0}};
   check_dense<T>(*engine, rows, inputs, units);  // of zeros
   for (size_t round = 1; round <= 2; ++round) {
     CAPTURE(round);
@@ -410,7 +410,7 @@ TEST_CASE_TEMPLATE("frozen parameters stay, at any place in the network", T, flo
                          goal = random_values<T>(20, 4);
     engine->set_parameter(0, a.data());
     engine->set_parameter(1, b.data());
-    const OptimizerStep sgd{"sgd", {0.1, 0.1}};
+    const OptimizerStep sgd{"sgd", {0.1, 0.1, 0}};
     RunOptions options;
     options.batch_size = 4;
     options.loss = "mse";

@@ -54,6 +54,7 @@ class Engine(ABC):
         draws: how many training passes have drawn random numbers so far; each pass uses its own number as the Philox
             counter's step and then adds one, so setting it back repeats the same masks.
         iterations: how many optimizer updates have been made (Adam's t is this plus one).
+        accumulated: how many gradients wait in the sum ``accumulation/gradient`` for the update of their mean.
     """
 
     graph: Graph
@@ -61,6 +62,7 @@ class Engine(ABC):
     seed: int
     draws: int
     iterations: int
+    accumulated: int
 
     @abstractmethod
     def get_parameter(self, index: int) -> Array:
@@ -76,11 +78,14 @@ class Engine(ABC):
 
     @abstractmethod
     def get_state(self, rule: str, state: str, index: int) -> Array:
-        """A copy of the optimizer state `state` of parameter `index`; zeros before the first update by `rule`."""
+        """A copy of the optimizer state `state` of parameter `index`; zeros before the first update by `rule`.
+
+        `rule` may also be an owner in `nncore.optable.EXTRA_STATES`.
+        """
 
     @abstractmethod
     def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
-        """Overwrite an optimizer state."""
+        """Overwrite an optimizer state. Setting ``ema/average`` makes the next update go on from there."""
 
     @abstractmethod
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
@@ -97,8 +102,12 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def update(self, rule: RuleSpec) -> None:
-        """One optimizer update of all trainable parameters from the gradients that `backward` left."""
+    def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
+        """One optimizer update of all trainable parameters from the gradients that `backward` left.
+
+        With gradient accumulation the gradients are added up, and only the last call of its steps makes the update. The
+        learning rate is the first of `rates`, where there is any.
+        """
 
     @abstractmethod
     def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
@@ -116,6 +125,7 @@ class Engine(ABC):
         loss: LossSpec,
         metrics: Sequence[str],
         rule: RuleSpec | None,
+        rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
     ) -> RunResult:
@@ -123,7 +133,8 @@ class Engine(ABC):
 
         Batch k holds the samples ``order[k * batch_size : (k + 1) * batch_size]`` (without `order`, in storage order); the
         last may be smaller. Input arrays of any real dtype are converted batch by batch, never as a whole. Stops after the
-        last batch, or after the first whole step that ends `deadline` seconds after the call began. A call that goes on
+        last batch, after the first whole step that ends `deadline` seconds after the call began, or after the last update
+        for which there is a learning rate in `rates`; without rates all have the rule's own. A call that goes on
         where another stopped is given that one's loss and metrics as `sums`, so that totals are added up in one order, and
         have the same bits, wherever a pass was interrupted.
 

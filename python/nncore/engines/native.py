@@ -11,7 +11,7 @@ from nncore import _core
 from nncore.engines import checks
 from nncore.engines.base import Array, Engine, RunResult
 from nncore.graph import Graph
-from nncore.optable import LOSSES, OPS, RULES, LossSpec, RuleSpec
+from nncore.optable import LOSSES, OPS, EncodedRule, LossSpec, RuleSpec, state_index
 
 __all__ = ["NativeEngine"]
 
@@ -64,6 +64,15 @@ class NativeEngine(Engine):
     def iterations(self, value: int) -> None:
         self._core.iterations = value
 
+    @property
+    def accumulated(self) -> int:
+        """How many gradients wait for the update of their mean."""
+        return self._core.accumulated
+
+    @accumulated.setter
+    def accumulated(self, value: int) -> None:
+        self._core.accumulated = value
+
     def get_parameter(self, index: int) -> Array:
         """See `Engine.get_parameter`."""
         return self._core.get_parameter(index)
@@ -79,12 +88,12 @@ class NativeEngine(Engine):
 
     def get_state(self, rule: str, state: str, index: int) -> Array:
         """See `Engine.get_state`."""
-        return self._core.get_state(rule, _state_index(rule, state), index)
+        return self._core.get_state(rule, state_index(rule, state), index)
 
     def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
         """See `Engine.set_state`."""
         name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
-        self._core.set_state(rule, _state_index(rule, state), index, self._shaped(name, index, value))
+        self._core.set_state(rule, state_index(rule, state), index, self._shaped(name, index, value))
 
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
         """See `Engine.forward`."""
@@ -98,9 +107,9 @@ class NativeEngine(Engine):
             raise ValueError(f"gradients: expected {pending} rows as in the forward, got {rows}")
         return self._core.backward([np.ascontiguousarray(array, self.dtype) for array in arrays])
 
-    def update(self, rule: RuleSpec) -> None:
+    def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
         """See `Engine.update`."""
-        self._core.update(*rule.encoded)
+        self._core.update(self._encoded(rule), rates)
 
     def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
         """See `Engine.predict`."""
@@ -118,6 +127,7 @@ class NativeEngine(Engine):
         loss: LossSpec,
         metrics: Sequence[str],
         rule: RuleSpec | None,
+        rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
     ) -> RunResult:
@@ -137,11 +147,15 @@ class NativeEngine(Engine):
             loss=loss.name,
             mean=loss.filled["reduction"] == "mean",
             metrics=list(metrics),
-            rule=None if rule is None else rule.encoded,
+            rule=None if rule is None else self._encoded(rule),
+            rates=rates,
             deadline=deadline,
             sums=list(sums),
         )
         return RunResult(position, samples, steps, total, tuple(metric_sums))
+
+    def _encoded(self, rule: RuleSpec) -> EncodedRule:
+        return rule.encode_for([p.name for p in self.graph.parameters]) if rule.groups else rule.encoded
 
     def _inputs(self, inputs: Sequence[Array]) -> list[Array]:
         arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
@@ -163,10 +177,3 @@ def as_source(array: Array) -> Array:
     elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-
-
-def _state_index(rule: str, state: str) -> int:
-    if rule not in RULES or state not in RULES[rule].states:
-        known = [f"{row.name}/{name}" for row in RULES.values() for name in row.states]
-        raise ValueError(f"optimizer state: expected one of {', '.join(known)}, got {rule}/{state}")
-    return RULES[rule].states.index(state)

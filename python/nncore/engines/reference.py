@@ -21,7 +21,7 @@ from nncore.engines.base import Array, Engine, RunResult
 from nncore.graph import Graph
 from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import RULES as RULE_ROWS
-from nncore.optable import AttrValue, LossSpec, RuleSpec
+from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
 from nncore.reference.activations import ACTIVATIONS
 from nncore.reference.metrics import METRICS
 
@@ -145,10 +145,21 @@ def _counted(step: Callable[..., None]) -> Update:
 
 RULES: Mapping[str, Update] = {
     "sgd": _plain(ref.sgd_step),
-    "momentum": _plain(ref.momentum_step),
+    "momentum": _counted(ref.momentum_step),
+    "rmsprop": _plain(ref.rmsprop_step),
+    "rmsprop_momentum": _plain(ref.rmsprop_momentum_step),
+    "rmsprop_centered": _plain(ref.rmsprop_centered_step),
+    "rmsprop_centered_momentum": _plain(ref.rmsprop_centered_momentum_step),
+    "adagrad": _plain(ref.adagrad_step),
+    "adadelta": _plain(ref.adadelta_step),
     "adam": _counted(ref.adam_step),
     "adamw": _counted(ref.adamw_step),
-    "rmsprop": _plain(ref.rmsprop_step),
+    "amsgrad": _counted(ref.amsgrad_step),
+    "adamax": _counted(ref.adamax_step),
+    "nadam": _counted(ref.nadam_step),
+    "radam": _counted(ref.radam_step),
+    "lion": _plain(ref.lion_step),
+    "lamb": _counted(ref.lamb_step),
 }
 """The update of each row of `nncore.optable.RULES`."""
 
@@ -163,9 +174,11 @@ class ReferenceEngine(Engine):
         self.seed = seed
         self.draws = 0
         self.iterations = 0
+        self.accumulated = 0
         self._parameters = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._gradients = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._states: dict[tuple[str, str, int], Array] = {}
+        self._averaging = False  # the moving average has begun
         self._pass: tuple[list[Array], dict[int, Call]] | None = None
 
     # Parameters, gradients, states ----------------------------------------------------------------------------------------
@@ -190,6 +203,7 @@ class ReferenceEngine(Engine):
         """See `Engine.set_state`."""
         name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
         _assign(self._state(rule, state, index), name, value)
+        self._averaging = self._averaging or rule == "ema"
 
     # Forward, backward, update --------------------------------------------------------------------------------------------
 
@@ -242,15 +256,47 @@ class ReferenceEngine(Engine):
         self._gradients = d_parameters
         return [d[i] for i in self.graph.inputs]
 
-    def update(self, rule: RuleSpec) -> None:
+    def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
         """See `Engine.update`."""
-        attrs = rule.filled
-        row = RULE_ROWS[rule.name]
-        for i, spec in enumerate(self.graph.parameters):
-            if spec.trainable:
-                states = [self._state(rule.name, state, i) for state in row.states]
-                RULES[rule.name](self._parameters[i], self._gradients[i], states, self.iterations + 1, attrs)
+        row, groups = RULE_ROWS[rule.name], rule.groups_of([spec.name for spec in self.graph.parameters])
+        trainable = [i for i, spec in enumerate(self.graph.parameters) if spec.trainable]
+        gradients = {i: self._gradients[i] for i in trainable}
+        if rule.gradient_accumulation_steps > 1:
+            waiting = self._accumulate(gradients, rule.gradient_accumulation_steps)
+            if waiting is None:
+                return
+            gradients = waiting
+        gradients = clip_gradients(gradients, rule)
+
+        attrs = [rule.of_group(group) for group in range(1 + len(rule.groups))]
+        rate = float(rates[0] if len(rates) else attrs[0]["learning_rate"])
+        for group, own in enumerate(attrs):
+            own["learning_rate"] = rate * (rule.groups[group - 1].learning_rate_factor if group else 1.0)
+        for i, gradient in gradients.items():
+            states = [self._state(rule.name, state, i) for state in row.states]
+            RULES[rule.name](self._parameters[i], gradient, states, self.iterations + 1, attrs[groups[i]])
         self.iterations += 1
+        if rule.ema_momentum is not None:
+            self._average(trainable, rule.ema_momentum)
+
+    def _accumulate(self, gradients: Mapping[int, Array], steps: int) -> dict[int, Array] | None:
+        """Add up gradients; their mean when there are enough."""
+        for i, gradient in gradients.items():
+            total = self._state("accumulation", "gradient", i)
+            total[...] = total + gradient if self.accumulated else gradient
+        self.accumulated += 1
+        if self.accumulated < steps:
+            return None
+        count, self.accumulated = self.accumulated, 0
+        return {i: self._state("accumulation", "gradient", i) / count for i in gradients}
+
+    def _average(self, trainable: Sequence[int], momentum: float) -> None:
+        """Move the average towards the parameters; at first it is the parameters."""
+        keep = momentum if self._averaging else 0.0
+        for i in trainable:
+            average = self._state("ema", "average", i)
+            average[...] = keep * average + (1 - keep) * self._parameters[i]
+        self._averaging = True
 
     # Whole passes over data -----------------------------------------------------------------------------------------------
 
@@ -279,6 +325,7 @@ class ReferenceEngine(Engine):
         loss: LossSpec,
         metrics: Sequence[str],
         rule: RuleSpec | None,
+        rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
     ) -> RunResult:
@@ -298,7 +345,10 @@ class ReferenceEngine(Engine):
 
         checks.check_sums(sums, len(metrics))
         position, steps, loss_sum, *metric_sums = start, 0, *(sums or [0.0] * (1 + len(metrics)))
+        first = self.iterations
         while position < total and (steps == 0 or time.monotonic() - began < deadline):
+            if steps and len(rates) and self.iterations - first >= len(rates):
+                break
             stop = min(position + batch_size, total)
             batch: Any = slice(position, stop) if order is None else order[position:stop]
             t = target[batch] if is_index else target[batch].astype(self.dtype)
@@ -314,7 +364,7 @@ class ReferenceEngine(Engine):
                 batch_metrics = [METRICS[name](y, t).sum() for name in metrics]
                 if rule is not None:
                     self.backward([gradient_of(y, t)])
-                    self.update(rule)
+                    self.update(rule, rates[self.iterations - first :])
             loss_sum += value * (stop - position)
             metric_sums = [a + float(b) for a, b in zip(metric_sums, batch_metrics, strict=True)]
             position, steps = stop, steps + 1
@@ -322,13 +372,29 @@ class ReferenceEngine(Engine):
 
     def _state(self, rule: str, state: str, index: int) -> Array:
         """The state itself, zeros when first asked for."""
-        if rule not in RULE_ROWS or state not in RULE_ROWS[rule].states:
-            known = [f"{row.name}/{name}" for row in RULE_ROWS.values() for name in row.states]
-            raise ValueError(f"optimizer state: expected one of {', '.join(known)}, got {rule}/{state}")
+        state_index(rule, state)  # checks the names
         key = (rule, state, index)
         if key not in self._states:
             self._states[key] = np.zeros_like(self._parameters[index])
         return self._states[key]
+
+
+def clip_gradients(gradients: Mapping[int, Array], rule: RuleSpec) -> dict[int, Array]:
+    """Gradients within the rule's bounds, as Keras clips them: by element, by each one's norm, or by the norm of all.
+
+    A norm above its bound is brought down to it, ``g * bound / norm``.
+    """
+    squares = {i: float(np.sum(np.square(g, dtype=np.float64))) for i, g in gradients.items()}
+    norm = math.sqrt(sum(squares.values()))
+    clipped = dict(gradients)
+    for i, g in gradients.items():
+        if rule.clipvalue is not None:
+            clipped[i] = np.clip(g, -rule.clipvalue, rule.clipvalue)
+        if rule.clipnorm is not None and math.sqrt(squares[i]) > rule.clipnorm:
+            clipped[i] = g * (rule.clipnorm / math.sqrt(squares[i]))
+        if rule.global_clipnorm is not None and norm > rule.global_clipnorm:
+            clipped[i] = g * (rule.global_clipnorm / norm)
+    return clipped
 
 
 def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:

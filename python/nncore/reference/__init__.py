@@ -4,6 +4,15 @@
 backpropagation, read `products.dense` and `products.dense_backward` first, then `losses`, then `nncore.engines.reference`.
 """
 
+from nncore.reference.adaptive import (
+    adam_step,
+    adamax_step,
+    adamw_step,
+    amsgrad_step,
+    lamb_step,
+    nadam_step,
+    radam_step,
+)
 from nncore.reference.axes import (
     log_softmax,
     log_softmax_backward,
@@ -28,7 +37,17 @@ from nncore.reference.merging import (
     multiply,
     multiply_backward,
 )
-from nncore.reference.optimizers import adam_step, adamw_step, momentum_step, rmsprop_step, sgd_step
+from nncore.reference.optimizers import (
+    adadelta_step,
+    adagrad_step,
+    lion_step,
+    momentum_step,
+    rmsprop_centered_momentum_step,
+    rmsprop_centered_step,
+    rmsprop_momentum_step,
+    rmsprop_step,
+    sgd_step,
+)
 from nncore.reference.piecewise import (
     hard_sigmoid,
     hard_sigmoid_backward,
@@ -83,10 +102,14 @@ from nncore.reference.structure import (
 )
 
 __all__ = [
+    "adadelta_step",
+    "adagrad_step",
     "adam_step",
+    "adamax_step",
     "adamw_step",
     "add",
     "add_backward",
+    "amsgrad_step",
     "average",
     "average_backward",
     "bce_with_logits",
@@ -115,8 +138,10 @@ __all__ = [
     "hard_tanh_backward",
     "identity",
     "identity_backward",
+    "lamb_step",
     "leaky_relu",
     "leaky_relu_backward",
+    "lion_step",
     "log_sigmoid",
     "log_sigmoid_backward",
     "log_softmax",
@@ -130,13 +155,18 @@ __all__ = [
     "mse_backward",
     "multiply",
     "multiply_backward",
+    "nadam_step",
     "philox4x32",
+    "radam_step",
     "relu",
     "relu6",
     "relu6_backward",
     "relu_backward",
     "rescaling",
     "rescaling_backward",
+    "rmsprop_centered_momentum_step",
+    "rmsprop_centered_step",
+    "rmsprop_momentum_step",
     "rmsprop_step",
     "selu",
     "selu_backward",

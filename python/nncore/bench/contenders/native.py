@@ -69,7 +69,11 @@ class Native(Contender):
         count = itertools.count(1)
 
         def run() -> None:
-            rule(*arrays, learning_rate=1e-3, **({"iteration": next(count)} if "adam" in spec.rule else {}))
+            rule(
+                *arrays,
+                learning_rate=1e-3,
+                **({"iteration": next(count)} if spec.rule in ("momentum", "adam", "adamw") else {}),
+            )
 
         def check() -> Array:
             run()
