@@ -17,7 +17,7 @@ from nncore.optable import LossSpec
 
 __all__ = ["Evaluation", "probabilities"]
 
-_BLOCK = 1024  # samples that go through the network at a time, or one batch where that is larger
+_BLOCK = 2048  # samples that go through the network at a time, or one batch where that is larger
 
 
 def _softmax(y: Array) -> Array:
@@ -76,7 +76,7 @@ class Evaluation:
         targets = target[block]
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
-                outputs = self._engine.forward([x[block]], training=False)
+                outputs = self._engine.predict([x[block]], batch_size)
                 result = self._scorer.run(
                     outputs,
                     targets,

@@ -30,15 +30,23 @@ Float64 = npt.NDArray[np.float64]
 
 _BLOCK = 256  # samples that go through the network at a time
 
-# What a stochastic op is in inference, where it is not the identity.
-_INFERENCE: Mapping[str, Callable[[Mapping[str, AttrValue]], tuple[str, dict[str, AttrValue]]]] = {}
+# Stochastic ops that do nothing in inference, and those that are another op then.
+_IDENTITIES = ("dropout", "alpha_dropout", "gaussian_noise")
+_OTHERS: Mapping[str, Callable[[Mapping[str, AttrValue]], tuple[str, dict[str, AttrValue]]]] = {
+    "rrelu": lambda attrs: ("leaky_relu", {"negative_slope": (float(attrs["lower"]) + float(attrs["upper"])) / 2}),
+}
 
 
 def _in_inference(node: Node) -> Node:
-    if node.op not in OPS or not OPS[node.op].stochastic:
-        return node
-    op, attrs = _INFERENCE[node.op](node.attrs) if node.op in _INFERENCE else ("identity", {})
-    return dataclasses.replace(node, op=op, attrs=MappingProxyType(OPS[op].fill(attrs)))
+    """A node whose training pass does what `node` does in inference; an engine has a backward of training passes only."""
+    if node.op in _IDENTITIES:
+        return dataclasses.replace(node, op="identity", attrs=MappingProxyType({}))
+    if node.op in _OTHERS:
+        op, attrs = _OTHERS[node.op](node.attrs)
+        return dataclasses.replace(node, op=op, attrs=MappingProxyType(OPS[op].fill(attrs)))
+    if "frozen" in node.attrs:  # batch normalisation: by the running averages
+        return dataclasses.replace(node, attrs=MappingProxyType({**node.attrs, "frozen": True}))
+    return node
 
 
 class _Probe:
