@@ -63,11 +63,33 @@ def shared():
     return b.build([b.node("dense", [h], {"units": 4, "use_bias": False}, [kernel])])
 
 
+def normalized(frozen=False):
+    """Batch normalisation between dense layers, over several positions, on an input; one is used twice."""
+    b = GraphBuilder()
+
+    def batch_norm(x, name, **attrs):
+        n = b.shape(x)[-1:]
+        learnt = [b.parameter(f"{name}.{slot}", n) for slot in ("gamma", "beta")]
+        averages = [b.parameter(f"{name}.moving_{slot}", n, trainable=False) for slot in ("mean", "variance")]
+        return (
+            b.node("batch_norm", [x], {"momentum": 0.8, "frozen": frozen, **attrs}, [*learnt, *averages]),
+            learnt,
+            averages,
+        )
+
+    h, _, _ = batch_norm(b.input((2, 3)), "b0")
+    h, learnt, averages = batch_norm(dense(b, b.node("flatten", [h]), 9, "d0"), "b1")
+    h = b.node("dropout", [b.node("relu", [h])], {"rate": 0.2})
+    h = b.node("add", [h, b.node("batch_norm", [dense(b, h, 9, "d1")], {"frozen": frozen}, [*learnt, *averages])])
+    return b.build([dense(b, h, 3, "d2")])
+
+
 def randomize(engine, seed=0, scale=0.5):
     """Set every parameter of `engine` to random numbers, the same for every engine and dtype; returns the engine."""
     rng = np.random.default_rng(seed)
     for i, spec in enumerate(engine.graph.parameters):
-        engine.set_parameter(i, scale * rng.standard_normal(spec.shape))
+        value = scale * rng.standard_normal(spec.shape)
+        engine.set_parameter(i, np.abs(value) + 0.1 if spec.name.endswith("variance") else value)
     return engine
 
 

@@ -268,6 +268,11 @@ def _dense_draw(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.standard_normal(shape)
 
 
+def _batch_norm_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    x, gamma, beta = (*arrays, None, None)[:3]
+    return tuple(g for g in backend.batch_norm_backward(x, gamma, beta, y, dy, **attrs) if g is not None)
+
+
 _MATMUL = ((1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 7, 5), (4, 3, 1), (5, 6, 7), (33, 65, 47), (32, 300, 130))
 _DENSE = (
     ((1, 1), (1, 1), (1,)),
@@ -441,6 +446,23 @@ OP_CASES = (
         tolerance=PRODUCT,
         gradient=tolerances(2e-5, 1e-4, 4e-14, 2e-13),
         grad=_dense_backward,
+    ),
+    OpCase(
+        "batch_norm",
+        (
+            ((5, 3),),
+            ((1, 2), (2,)),
+            ((0, 3), (3,), (3,)),
+            ((6, 4), (4,), (4,)),
+            ((3, 2, 5), (5,), (5,)),
+            ((33, 65), (65,), (65,)),
+            ((20, 3, 50), (50,), (50,)),
+        ),
+        attrs=({}, {"epsilon": 0.5}),
+        draw=normal,
+        tolerance=tolerances(1e-5, 1e-5, 2e-14, 2e-14),
+        gradient=tolerances(5e-5, 5e-5, 1e-13, 1e-13),
+        grad=_batch_norm_backward,
     ),
     OpCase(
         "matmul",

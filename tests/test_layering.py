@@ -25,14 +25,15 @@ MAY_IMPORT = {
     "layers": {"arrays", "graph", "initializers", "optable"},
     "losses": {"arrays", "ops", "optable"},
     "metrics": {"optable", "scoring"},
-    "ops": {"_core", "optable", "reference"},
+    "node_ops": {"_core", "optable", "reference"},
+    "ops": {"_core", "node_ops", "optable", "reference"},
     "optable": set(),
     "optimizers": {"optable"},
     "scoring": {"arrays", "optable"},
     "threads": {"_core"},
 }
 # The first only where NNCORE_ISA is set, so that a wrong name is an ImportError.
-CORE_USERS = {"__init__.py", "bench/machine.py", "cli.py", "engines/native.py", "ops.py", "threads.py"}
+CORE_USERS = {"__init__.py", "bench/machine.py", "cli.py", "engines/native.py", "node_ops.py", "ops.py", "threads.py"}
 
 # What only some of the C++ files may contain.
 CONFINED = {

@@ -84,7 +84,7 @@ class PyEngine {
   }
 
   std::vector<py::array> backward(const std::vector<py::array>& gradients) {
-    const std::optional<size_t> pending = engine_->pending_rows();
+    const std::optional<size_t> pending = pending_rows();
     if (!pending) throw std::runtime_error("backward: expected a forward pass with training=True first, there was none");
     const size_t rows = *pending;
     if (gradients.size() != output_shapes_.size()) throw std::invalid_argument("gradients: expected one for each output");
@@ -156,7 +156,11 @@ class PyEngine {
     return {outcome.position, outcome.samples, outcome.steps, outcome.loss, outcome.metrics};
   }
 
-  std::optional<size_t> pending_rows() const { return engine_->pending_rows(); }
+  // Without Python's lock, as everything that waits for the engine: its holder may call Python.
+  std::optional<size_t> pending_rows() const {
+    const py::gil_scoped_release release;
+    return engine_->pending_rows();
+  }
   uint64_t seed() const { return engine_->seed; }
   uint64_t draws() const { return engine_->draws; }
   void set_draws(uint64_t value) { engine_->draws = value; }

@@ -64,16 +64,19 @@ class EngineOf final : public Engine {
     Workspace<T>& workspace = training ? training_ : inference_;
     if (training) pending_rows_.reset();
     workspace.prepare(rows, training ? Level::kInputGradients : Level::kInference);
-    const Pass pass{training, seed, static_cast<uint32_t>(draws)};
+    Faults faults;
+    const Pass pass{training, seed, static_cast<uint32_t>(draws), &faults};
     parallel(threads(rows, 1), [&](const Team& team) {
       const FlushSubnormals flush;
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
       gather(workspace, inputs, nullptr, 0, mine);
-      workspace.forward(mine, pass);
+      workspace.forward(team, rows, mine, pass);
       for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], workspace.output(i), mine, mine.begin);
     });
+    faults.rethrow();
     if (!training) return;
+    workspace.commit(rows);
     ++draws;
     pending_rows_ = rows;
   }
@@ -92,18 +95,22 @@ class EngineOf final : public Engine {
     network_.refresh_all_transposed();
     const int count = threads(rows, 3);
     const std::vector<size_t> bounds = share_tasks(count);
+    Faults faults;
+    const Pass pass{true, seed, 0, &faults};
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
       for (size_t i = 0; i < gradients.size(); ++i) seed_gradient(i, static_cast<const T*>(gradients[i]), mine);
-      training_.backward(mine);
+      training_.backward(team, rows, mine, pass);
       for (size_t i = 0; i < input_gradients.size(); ++i)
         copy_out(input_gradients[i], training_.input_gradient(i), mine, mine.begin);
       team.barrier();
       for_tasks(team, bounds, [&](const GradientTask& task) { training_.parameter_gradient(task, rows); });
     });
     pending_rows_.reset();
+    has_gradients_ = false;
+    faults.rethrow();
     has_gradients_ = true;
   }
 
@@ -127,20 +134,28 @@ class EngineOf final : public Engine {
     const size_t rows = inputs[0].rows, block = std::min({batch_size, rows, kMostRows});
     if (rows == 0) return;
     const int count = threads(rows, 1);
-    inference_.prepare(block * static_cast<size_t>(count), Level::kInference);
-    const Pass pass{false, seed, 0};
+    // Where rows mix, the team carries each block together; otherwise each thread has samples and blocks of its own.
+    const bool together = network_.mixes(false);
+    inference_.prepare(together ? block : block * static_cast<size_t>(count), Level::kInference);
+    Faults faults;
+    const Pass pass{false, seed, 0, &faults};
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
-      size_t begin = 0, end = 0;
-      team.share(rows, 1, begin, end);
-      const size_t slot = static_cast<size_t>(team.rank) * block;
+      size_t begin = 0, end = rows;
+      if (!together) team.share(rows, 1, begin, end);
+      const size_t slot = together ? 0 : static_cast<size_t>(team.rank) * block;
       for (size_t at = begin; at < end; at += block) {
-        const Rows mine{slot, slot + std::min(block, end - at)};
+        const size_t length = std::min(block, end - at);
+        Rows mine{slot, slot + length};
+        if (together) team.share(length, 1, mine.begin, mine.end);
         gather(inference_, inputs, nullptr, at - slot, mine);  // sample at - slot + row; wraps, as unsigned arithmetic may
-        inference_.forward(mine, pass);
-        for (size_t i = 0; i < outputs.size(); ++i) copy_out(outputs[i], inference_.output(i), mine, at);
+        inference_.forward(team, length, mine, pass);
+        for (size_t i = 0; i < outputs.size(); ++i)
+          copy_out(outputs[i], inference_.output(i), mine, at - slot + mine.begin);
+        if (together) team.barrier();  // the next block may share its rows among the threads in another way
       }
     });
+    faults.rethrow();
   }
 
   RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) override;
@@ -252,6 +267,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   }
   const std::vector<size_t> bounds = share_tasks(count);
   bool stop = false;  // written by rank 0 between the two barriers of a step, read after the second
+  Faults faults;
 
   parallel(count, [&](const Team& team) {
     const FlushSubnormals flush;
@@ -261,16 +277,20 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       Rows mine{};
       team.share(rows, 1, mine.begin, mine.end);
       gather(workspace, inputs, options.order, at, mine);
-      workspace.forward(mine, {training, seed, static_cast<uint32_t>(draws + step)});
+      const Pass pass{training, seed, static_cast<uint32_t>(draws + step), &faults};
+      workspace.forward(team, rows, mine, pass);
       scoring.score(team.rank, at, rows, mine);
-      if (training) workspace.backward(mine);
+      if (training) workspace.backward(team, rows, mine, pass);
       if (training && team.rank == 0) updates->begin_step();
       team.barrier();
 
-      if (scoring.failed()) break;
+      if (scoring.failed() || faults.any()) break;
       if (team.rank == 0) {
         scoring.collect(rows);
-        if (training) updates->end_step();
+        if (training) {
+          workspace.commit(rows);
+          updates->end_step();
+        }
         stop = (training && updates->exhausted()) ||
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
       }
@@ -287,6 +307,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
     draws += outcome.steps;
     note(*updates);
   }
+  faults.rethrow();
   scoring.throw_if_failed();
   return outcome;
 }

@@ -45,6 +45,8 @@ Network<T>::Network(const GraphDesc& graph, const Kernels<T>& kernels) : graph_(
     ops_[i] = make_op<T>(node.op, kernels_, info);
     if (!live_[i]) continue;
     cost_ += ops_[i]->cost();
+    for (const bool training : {false, true})
+      if (ops_[i]->mixing(training) != Mixing::kNone) mixes_[training ? 1 : 0] = true;
     for (size_t slot = 0; slot < node.parameters.size(); ++slot)
       users_[static_cast<size_t>(node.parameters[slot])].emplace_back(i, slot);
   }

@@ -33,6 +33,8 @@ class Network {
   int consumers(size_t node) const { return consumers_[node]; }
   // Multiply-adds of a forward pass per row.
   double cost() const { return cost_; }
+  // Whether some live op mixes rows.
+  bool mixes(bool training) const { return mixes_[training ? 1 : 0]; }
 
   // Parameters, as panels in one arena; gradients beside them.
   size_t arena_size() const { return values_.size(); }
@@ -63,6 +65,7 @@ class Network {
   std::vector<bool> live_, is_output_;
   std::vector<int> consumers_;
   double cost_ = 0;
+  bool mixes_[2] = {false, false};  // in inference, in training
 
   std::vector<ParameterLayout> layouts_;
   std::vector<std::vector<std::pair<size_t, size_t>>> users_;

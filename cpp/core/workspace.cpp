@@ -57,7 +57,11 @@ void Workspace<T>::allocate_forward() {
     for (const int p : nodes[i].parameters) {
       const auto index = static_cast<size_t>(p);
       const ParameterLayout& layout = network_.layout(index);
-      o.parameters.push_back({network_.value(index), nullptr, layout.rows, layout.columns});
+      o.parameters.push_back({network_.value(index), nullptr, network_.value(index), layout.rows, layout.columns});
+    }
+    if (network_.op(i) && network_.op(i)->batch_size() > 0 && level_ != Level::kInference) {
+      buffers_.emplace_back(network_.op(i)->batch_size());
+      o.batch = buffers_.back().data();
     }
   }
 }
@@ -120,21 +124,60 @@ void Workspace<T>::allocate_backward() {
   }
 }
 
+// An op that mixes rows, between two barriers: what other threads did to its rows has happened, and they see what it did.
 template <class T>
-void Workspace<T>::forward(Rows rows, const Pass& pass) const {
-  for (size_t i = 0; i < calls_.size(); ++i)
-    if (network_.op(i) && network_.live(i)) network_.op(i)->forward(operands_[i], rows, pass);
+template <class F>
+void Workspace<T>::mix(const Team& team, size_t node, Mixing mixing, const Pass& pass, const F& call) const {
+  team.barrier();
+  Columns columns{0, network_.op(node)->columns()};
+  if (mixing == Mixing::kColumns) {
+    team.share(columns.end, kPanel<T>, columns.begin, columns.end);
+    if (columns.count() > 0) call(columns);
+  } else if (team.rank == 0 && !pass.faults->any()) {
+    try {
+      call(columns);
+    } catch (...) {
+      pass.faults->report(0, std::current_exception());
+    }
+  }
+  team.barrier();
 }
 
 template <class T>
-void Workspace<T>::backward(Rows rows) const {
+void Workspace<T>::forward(const Team& team, size_t rows, Rows mine, const Pass& pass) const {
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    if (!network_.op(i) || !network_.live(i)) continue;
+    const Op<T>& op = *network_.op(i);
+    const Operands<T>& o = operands_[i];
+    if (const Mixing mixing = op.mixing(pass.training); mixing == Mixing::kNone) {
+      op.forward(o, mine, pass);
+    } else {
+      mix(team, i, mixing, pass, [&](Columns columns) { op.forward_batch(o, rows, columns, pass); });
+    }
+  }
+}
+
+template <class T>
+void Workspace<T>::backward(const Team& team, size_t rows, Rows mine, const Pass& pass) const {
   for (size_t i = calls_.size(); i-- > 0;)
     for (const Call& call : calls_[i]) {
-      network_.op(i)->backward(call.operands, rows);
+      const Op<T>& op = *network_.op(i);
+      if (const Mixing mixing = op.mixing(pass.training); mixing == Mixing::kNone) {
+        op.backward(call.operands, mine);
+      } else {
+        mix(team, i, mixing, pass, [&](Columns columns) { op.backward_batch(call.operands, rows, columns); });
+      }
       if (call.target.data)
-        network_.kernels().add(call.target.row(rows.begin), call.target.row(rows.begin), call.scratch.row(rows.begin),
-                               rows.count() * call.target.ld);
+        network_.kernels().add(call.target.row(mine.begin), call.target.row(mine.begin), call.scratch.row(mine.begin),
+                               mine.count() * call.target.ld);
     }
+}
+
+template <class T>
+void Workspace<T>::commit(size_t rows) const {
+  if (rows == 0) return;
+  for (size_t i = 0; i < operands_.size(); ++i)
+    if (network_.op(i) && network_.live(i)) network_.op(i)->commit(operands_[i], rows);
 }
 
 template <class T>

@@ -1,11 +1,12 @@
 // The activation buffers of a network for batches of some size, and the passes over them on blocks of rows.
 //
-// A workspace knows nothing of threads, losses, optimizers or data: the engine calls it from every thread of a team, each
-// with rows or tiles of its own.
+// A workspace knows nothing of losses, optimizers or data: the engine calls it from every thread of a team, each with rows
+// or tiles of its own. Between ops that mix rows the threads do not wait for each other; around each of those they do.
 #pragma once
 #include <vector>
 
 #include "core/network.hpp"
+#include "core/threads.hpp"
 
 namespace nncore {
 
@@ -31,8 +32,11 @@ class Workspace {
   const Matrix<T>& output_gradient(size_t i) const { return node_of(network_.graph().outputs[i]).dy; }
   const Matrix<T>& input_gradient(size_t i) const { return node_of(network_.graph().inputs[i]).dy; }
 
-  void forward(Rows rows, const Pass& pass) const;
-  void backward(Rows rows) const;
+  // For a batch of `rows` rows of which this thread has `mine`; every thread of the team calls.
+  void forward(const Team& team, size_t rows, Rows mine, const Pass& pass) const;
+  void backward(const Team& team, size_t rows, Rows mine, const Pass& pass) const;
+  // Ops keep what they have learnt from the last forward over `rows` rows. By one thread.
+  void commit(size_t rows) const;
   // One tile of a parameter's gradient over a batch of `rows` rows; overwrites it.
   void parameter_gradient(const GradientTask& task, size_t rows) const;
 
@@ -46,6 +50,8 @@ class Workspace {
 
   const Operands<T>& node_of(int node) const { return operands_[static_cast<size_t>(node)]; }
   bool can_overwrite_input(size_t node) const;
+  template <class F>
+  void mix(const Team& team, size_t node, Mixing mixing, const Pass& pass, const F& call) const;
   void allocate_forward();
   void allocate_backward();
   Matrix<T> allocate(size_t width);

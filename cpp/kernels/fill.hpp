@@ -8,6 +8,7 @@
 #include "rules.hpp"
 #include "random.hpp"
 #include "matrix.hpp"
+#include "channels.hpp"
 #include "gemm.hpp"
 
 namespace nncore {
@@ -19,6 +20,7 @@ void fill_kernels(Kernels<typename V::T>& k) {
   k.dropout_mask = dropout_mask<V>;
   k.apply_mask = apply_mask<V>;
   fill_matrix<V>(k);
+  fill_channels<V>(k);
   fill_activations<V>(k);
   fill_row_ops<V>(k);
   fill_losses<V>(k);

@@ -44,6 +44,11 @@ struct RowOp {
   void (*backward)(T* dx, const T* y, const T* dy, size_t rows, size_t n, size_t ld);
 };
 
+// Vectors of n channels: `positions` of them, `step` apart, in each of `rows` samples, which are `ld` apart.
+struct Channels {
+  size_t rows, ld, positions, step, n;
+};
+
 // A loss of rows of predictions. row_loss[r] is the sum over the row's n columns; values and dpred may be null;
 // dpred = scale * d(sum of row losses)/d(pred); what lies between its rows is left alone.
 template <class T>
@@ -116,6 +121,13 @@ struct Kernels {
                        T scale);
   void (*apply_mask)(T* y, const T* x, const T* mask, size_t n);  // y = mask != 0 ? x * mask : 0
   void (*convert[static_cast<int>(Source::kCount)])(T* y, const void* x, size_t n);
+
+  // Batch normalisation, channel by channel: see channels.hpp.
+  void (*channel_moments)(T* mean, T* variance, const T* x, const Channels& c);
+  void (*channel_normalize)(T* y, const T* x, const T* mean, const T* variance, T epsilon, const T* gamma, const T* beta,
+                            const Channels& c);
+  void (*channel_backward)(T* dx, T* sums, T* dots, const T* x, const T* dy, const T* mean, const T* variance, T epsilon,
+                           const T* gamma, const Channels& c);
 
   Activation<T> activations[kMaxActivations];
   int activation_count;

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from nncore.optable import OPS, AttrValue, Shape
 
-__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec"]
+__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec", "freeze"]
 
 # Name and options of an initialiser, or a function (shape, numpy.random.Generator) -> array.
 InitializerSpec = tuple[str, Mapping[str, AttrValue]] | Callable[[Shape, Any], Any]
@@ -31,7 +31,8 @@ class ParameterSpec:
         shape: the array's shape.
         initializer: name and options of the initialiser, e.g. ``("glorot_uniform", {})``, or a function
             ``(shape, rng) -> array``.
-        trainable: whether an optimizer may change it.
+        trainable: whether an optimizer may change it. What an op learns itself, such as the averages of a batch
+            normalisation, is not trainable.
     """
 
     name: str
@@ -79,6 +80,26 @@ class Graph:
     def output_shapes(self) -> tuple[Shape, ...]:
         """Per-sample shapes of the outputs."""
         return tuple(self.nodes[i].shape for i in self.outputs)
+
+
+def freeze(graph: Graph, parameters: frozenset[int] | set[int]) -> Graph:
+    """`graph` with the `parameters` frozen: no optimizer changes them, and an op that has one learns nothing else either.
+
+    >>> b = GraphBuilder()
+    >>> h = b.node("dense", [b.input((3,))], {"units": 2, "use_bias": False}, [b.parameter("kernel", (3, 2))])
+    >>> [p.trainable for p in freeze(b.build([h]), {0}).parameters]
+    [False]
+    """
+    if not parameters:
+        return graph
+    nodes = [
+        replace(node, attrs=MappingProxyType({**node.attrs, "frozen": True}))
+        if "frozen" in node.attrs and not parameters.isdisjoint(node.parameters)
+        else node
+        for node in graph.nodes
+    ]
+    specs = [replace(spec, trainable=False) if i in parameters else spec for i, spec in enumerate(graph.parameters)]
+    return replace(graph, nodes=tuple(nodes), parameters=tuple(specs))
 
 
 _MOST_ELEMENTS = 2**40  # of a parameter or a sample: no machine holds more, and no size overflows 64 bits

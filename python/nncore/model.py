@@ -18,7 +18,7 @@ from nncore.arrays import Array, as_rows, check_sample_shape, real
 from nncore.engines.base import Engine, RunResult
 from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed, Order, Totals
 from nncore.functional import Connections, Slots, Structured
-from nncore.graph import Graph, GraphBuilder, Owner
+from nncore.graph import Graph, GraphBuilder, Owner, freeze
 from nncore.history import History
 from nncore.layers import Layer
 from nncore.layers.base import as_tensors
@@ -94,7 +94,9 @@ class Model(Layer):
         self._layers = dict(layers)
         self._inputs, self._outputs = inputs, outputs
         self._parts: dict[str, Owner] = {}  # by layer
+        self._owners: tuple[Owner, ...] = ()  # of parameters: layers, models, and their layers
         self._graph: Graph | None = None
+        self._thawed: Graph | None = None  # the graph as if no layer were frozen
         self._engine: Engine | None = None
         self._engine_name, self._dtype, self._seed = "native", "float32", 0
         self._weights: list[Array | None] | None = None  # for the engine to start from, instead of drawn ones
@@ -230,16 +232,17 @@ class Model(Layer):
         if chosen_loss is not None and chosen_loss.attrs["reduction"] != "mean":
             raise ValueError(f"loss: expected one with reduction 'mean', got {chosen_loss!r}")
         names, others = _check_metrics(metrics, chosen_loss)
-        made = engines.create(engine, _ANY_GRAPH if self._graph is None else self._graph, dtype, seed)
+        graph = None if self._thawed is None else self._frozen(self._thawed)
+        made = engines.create(engine, _ANY_GRAPH if graph is None else graph, dtype, seed)
         engine_metrics: tuple[str, ...] = ()
-        if self._graph is not None:
-            engine_metrics = _fit_output(chosen_loss, names, others, self._graph)
+        if graph is not None:
+            engine_metrics = _fit_output(chosen_loss, names, others, graph)
             weights = self._weights if self._engine is None else self.get_weights()
             _initialize(made, weights)
         self._optimizer, self._loss, self._metrics, self._engine_metrics = chosen, chosen_loss, names, engine_metrics
         self._output_metrics = others
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
-        self._engine = None if self._graph is None else made
+        self._engine, self._graph = None if graph is None else made, graph
         self._epochs, self._forward_rows, self._has_gradients = 0, None, False
 
     @property
@@ -263,10 +266,16 @@ class Model(Layer):
                 nodes[i] = builder.node("identity", [node])
         graph = builder.build(outputs=nodes)
         self._engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
-        self._graph, self._layers = graph, layers
+        self._owners = builder.owners
+        self._graph, self._thawed, self._layers = self._frozen(graph), graph, layers
         owners = {id(owner.thing): owner for owner in builder.owners}
         self._parts = {name: owners[id(layer)] for name, layer in layers.items()}
         self._weights = _weights_of_parts(builder)
+
+    def _frozen(self, graph: Graph) -> Graph:
+        """The graph with the parameters of those layers frozen that are not trainable now."""
+        frozen = (owner for owner in self._owners if isinstance(owner.thing, Layer) and not owner.thing.trainable)
+        return freeze(graph, {p for owner in frozen for p in owner.parameters})
 
     def _restore(self, weights: Sequence[Array | None], dtype: str) -> None:
         """Start from `weights` in `dtype`, as do the models that are parts: what loading a file does."""
@@ -433,7 +442,7 @@ class Model(Layer):
             return self._checked_batch(loss, x, y, where)
         except (TypeError, ValueError):
             if shape_was_open:
-                self._graph, self._layers, self._engine_metrics = None, layers, ()
+                self._graph, self._thawed, self._layers, self._engine_metrics = None, None, layers, ()
             raise
 
     def _checked_batch(self, loss: Loss, x: npt.ArrayLike, y: npt.ArrayLike, where: str) -> tuple[Array, Array]:

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore import _core, reference
+from nncore.node_ops import batch_norm as batch_norm
+from nncore.node_ops import batch_norm_backward as batch_norm_backward
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out, deliver
 from nncore.reference.losses import check_indices, check_reduction

@@ -141,6 +141,7 @@ class Op(Row):
         parameters: the parameter slots in order, with their shapes.
         activation: an elementwise or row-wise function of one input that a layer may name as its ``activation``.
         stochastic: draws random numbers while training.
+        mixes_rows: in training a row of the result depends on the other rows of the batch.
     """
 
     arity: tuple[int, int | None] = (1, 1)
@@ -148,6 +149,7 @@ class Op(Row):
     parameters: Callable[[tuple[Shape, ...], Attrs], Mapping[str, Shape]] = _none
     activation: bool = False
     stochastic: bool = False
+    mixes_rows: bool = False
 
     def check_arity(self, count: int) -> None:
         """Raise ValueError unless the op takes `count` inputs."""
@@ -222,6 +224,21 @@ def _no_empty_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
     return shapes[0]
 
 
+def _batch_norm_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return _last_axis("batch_norm", shapes[0])
+
+
+def _batch_norm_parameters(shapes: tuple[Shape, ...], attrs: Attrs) -> dict[str, Shape]:
+    names = ["gamma"] * bool(attrs["scale"]) + ["beta"] * bool(attrs["center"]) + ["moving_mean", "moving_variance"]
+    return dict.fromkeys(names, shapes[0][-1:])
+
+
+def _last_axis(op: str, shape: Shape) -> Shape:
+    if not shape:
+        raise ValueError(f"input of {op!r}: expected at least one axis per sample, got a scalar")
+    return shape
+
+
 _RowT = TypeVar("_RowT", bound=Row)
 
 
@@ -270,6 +287,19 @@ OPS = _table(
         {"units": Attr(int, low=1, high=2**31 - 1), "use_bias": Attr(bool, True)},
         shape=_dense_shape,
         parameters=_dense_parameters,
+    ),
+    Op(
+        "batch_norm",
+        {
+            "momentum": Attr(float, 0.99, low=0.0, high=1.0),
+            "epsilon": Attr(float, 1e-3, low=0.0, high=math.inf, open_high=True),
+            "center": Attr(bool, True),
+            "scale": Attr(bool, True),
+            "frozen": Attr(bool, False),  # set by nncore.graph.freeze
+        },
+        shape=_batch_norm_shape,
+        parameters=_batch_norm_parameters,
+        mixes_rows=True,
     ),
 )
 

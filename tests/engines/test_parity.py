@@ -1,6 +1,7 @@
 """One program, two engines: outputs, losses, gradients and parameters after fifty optimizer steps agree."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,6 +37,8 @@ SURROUNDINGS = [
     {"ema_momentum": 0.5},
     {"groups": (GroupSpec("*.bias", 0.5, 0.0), GroupSpec("d1.*", 0.0), GroupSpec("*", weight_decay=0.2))},
 ]
+
+NORMALIZED = [networks.normalized, partial(networks.normalized, frozen=True)]
 
 
 def engines(graph, dtype, seed=2**40 + 3):
@@ -84,6 +87,13 @@ def test_fifty_steps(rule, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fifty_steps_with_batch_normalisation(dtype):
+    pair = engines(networks.normalized(), dtype)
+    train(pair, RULES[2], dtype)
+    assert pair[0].iterations == 50
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", ["momentum", "adamw", "lamb"])
 @pytest.mark.parametrize("options", SURROUNDINGS, ids=lambda options: "-".join(options))
 def test_fifty_steps_with_what_surrounds_a_rule(options, rule, dtype):
@@ -103,7 +113,8 @@ def test_fifty_steps_with_what_surrounds_a_rule(options, rule, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "make", [networks.deep, networks.activations, networks.residual, networks.shared, networks.merging]
+    "make",
+    [networks.deep, networks.activations, networks.residual, networks.shared, networks.merging, *NORMALIZED],
 )
 def test_outputs_and_every_gradient(make, dtype):
     graph = make()

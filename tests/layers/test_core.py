@@ -24,6 +24,7 @@ EXAMPLES = [
     nn.Multiply(name="product"),
     nn.Average(),
     nn.Concatenate(axis=1),
+    nn.BatchNorm(momentum=0.9, epsilon=1e-5, center=False, gamma_initializer=nn.Constant(2.0), name="b", trainable=False),
 ]
 
 

@@ -18,6 +18,8 @@ template <class T>
 std::unique_ptr<Op<T>> make_concatenate(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
 std::unique_ptr<Op<T>> make_flatten(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_batch_norm(const Kernels<T>& kernels, const NodeInfo& node);
 // Elementwise and row-wise functions of one input: `which` is the position in the kernel table.
 template <class T>
 std::unique_ptr<Op<T>> make_activation(const Kernels<T>& kernels, const NodeInfo& node, int which);

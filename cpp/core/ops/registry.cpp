@@ -17,7 +17,7 @@ template <class T>
 constexpr Named<T> kOps[] = {
     {"dense", make_dense<T>},       {"dropout", make_dropout<T>}, {"add", make_add<T>},
     {"multiply", make_multiply<T>}, {"average", make_average<T>}, {"concatenate", make_concatenate<T>},
-    {"flatten", make_flatten<T>},
+    {"flatten", make_flatten<T>},   {"batch_norm", make_batch_norm<T>},
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ from nncore.optable import RULES as RULE_ROWS
 from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
 from nncore.reference.activations import ACTIVATIONS
 from nncore.reference.metrics import METRICS
+from nncore.reference.normalization import batch_statistics
 
 __all__ = ["LOSSES", "METRICS", "OPERATIONS", "RULES", "Call", "Operation", "ReferenceEngine"]
 
@@ -54,10 +55,12 @@ class Operation:
     Attributes:
         forward: from the call to the result y.
         backward: from the call, y and dy to the gradients of the inputs and of the parameters.
+        learn: for an op that learns from a training pass itself: from the call to the new values of some slots.
     """
 
     forward: Callable[[Call], Array]
     backward: Callable[[Call, Array, Array], tuple[Arrays, Arrays]]
+    learn: Callable[[Call], Mapping[int, Array]] | None = None
 
 
 def _unary(forward: Callable[..., Array], backward: Callable[..., Array]) -> Operation:
@@ -95,6 +98,33 @@ def _split(call: Call, dy: Array) -> Arrays:
     return ref.concatenate_backward(dy, [x.shape for x in call.inputs], int(call.attrs["axis"]))
 
 
+def _batch_norm_arrays(call: Call) -> dict[str, Any]:
+    """The keyword arguments of the reference functions, the running averages among them where those are used."""
+    attrs, slots = call.attrs, list(call.parameters)
+    arrays: dict[str, Any] = {"gamma": slots.pop(0) if attrs["scale"] else None}
+    arrays["beta"] = slots.pop(0) if attrs["center"] else None
+    arrays["epsilon"] = attrs["epsilon"]
+    if attrs["frozen"] or call.draw is None:
+        arrays["mean"], arrays["variance"] = slots
+    return arrays
+
+
+def _batch_norm_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    dx, *gradients = ref.batch_norm_backward(call.inputs[0], y=y, dy=dy, **_batch_norm_arrays(call))
+    averages = (np.zeros_like(p) for p in call.parameters[-2:])
+    return (dx,), (*(g for g in gradients if g is not None), *averages)
+
+
+def _batch_norm_learn(call: Call) -> Mapping[int, Array]:
+    """New averages: momentum times the old ones plus 1 - momentum times what the batch has."""
+    if call.attrs["frozen"] or call.inputs[0].size == 0:
+        return {}
+    count, momentum = len(call.parameters), float(call.attrs["momentum"])
+    found = batch_statistics(call.inputs[0])
+    averages = zip(call.parameters[-2:], found, strict=True)
+    return {count - 2 + i: momentum * old + (1 - momentum) * new for i, (old, new) in enumerate(averages)}
+
+
 OPERATIONS: Mapping[str, Operation] = {
     **{name: _unary(forward, backward) for name, (forward, backward) in ACTIVATIONS.items()},
     "rescaling": _unary(ref.rescaling, ref.rescaling_backward),
@@ -120,6 +150,11 @@ OPERATIONS: Mapping[str, Operation] = {
         backward=lambda call, y, dy: (_split(call, dy), ()),
     ),
     "dense": Operation(_dense, _dense_backward),
+    "batch_norm": Operation(
+        forward=lambda call: ref.batch_norm(call.inputs[0], **_batch_norm_arrays(call)),
+        backward=_batch_norm_backward,
+        learn=_batch_norm_learn,
+    ),
 }
 """How to run each row of `nncore.optable.OPS`."""
 
@@ -208,7 +243,14 @@ class ReferenceEngine(Engine):
     # Forward, backward, update --------------------------------------------------------------------------------------------
 
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
-        """Every node in order; see `Engine.forward`."""
+        """See `Engine.forward`."""
+        outputs = self._forward(inputs, training)
+        if training:
+            self._learn()
+        return outputs
+
+    def _forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
+        """Every node in order."""
         arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
         values: dict[int, Array] = {
             node: np.array(array, self.dtype, order="C") for node, array in zip(self.graph.inputs, arrays, strict=True)
@@ -228,6 +270,15 @@ class ReferenceEngine(Engine):
             self._pass = [values[i] for i in range(len(values))], calls
             self.draws += 1
         return [values[i].copy() for i in self.graph.outputs]
+
+    def _learn(self) -> None:
+        """What ops learn themselves from the training pass that `_forward` made."""
+        if self._pass is None:
+            return
+        for i, call in self._pass[1].items():
+            learn = OPERATIONS[self.graph.nodes[i].op].learn
+            for slot, value in (learn(call) if learn else {}).items():
+                self._parameters[self.graph.nodes[i].parameters[slot]][...] = value
 
     def backward(self, gradients: Sequence[Array]) -> list[Array]:
         """Every node in reverse order; see `Engine.backward`."""
@@ -353,7 +404,7 @@ class ReferenceEngine(Engine):
             batch: Any = slice(position, stop) if order is None else order[position:stop]
             t = target[batch] if is_index else target[batch].astype(self.dtype)
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
-                (y,) = self.forward([array[batch] for array in arrays], training=rule is not None)
+                (y,) = self._forward([array[batch] for array in arrays], training=rule is not None)
                 value = value_of(y, t)
                 if not math.isfinite(value):
                     self._pass = None
@@ -363,6 +414,7 @@ class ReferenceEngine(Engine):
                     )
                 batch_metrics = [METRICS[name](y, t).sum() for name in metrics]
                 if rule is not None:
+                    self._learn()
                     self.backward([gradient_of(y, t)])
                     self.update(rule, rates[self.iterations - first :])
             loss_sum += value * (stop - position)

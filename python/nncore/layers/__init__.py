@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from nncore.layers.base import Layer, Tensor
 from nncore.layers.core import Activation, Dense, Dropout, Flatten, Input, Rescaling
 from nncore.layers.merging import Add, Average, Concatenate, Multiply
+from nncore.layers.normalization import BatchNorm
 
 __all__ = [
     "LAYERS",
     "Activation",
     "Add",
     "Average",
+    "BatchNorm",
     "Concatenate",
     "Dense",
     "Dropout",
@@ -27,5 +29,9 @@ __all__ = [
 # The classes that a saved model may name.
 LAYERS: Mapping[str, type[Layer]] = {
     cls.__name__: cls
-    for cls in (Input, Dense, Activation, Dropout, Flatten, Rescaling, Add, Multiply, Average, Concatenate)
+    for cls in (
+        *(Input, Dense, Activation, Dropout, Flatten, Rescaling),
+        *(Add, Multiply, Average, Concatenate),
+        *(BatchNorm,),
+    )
 }

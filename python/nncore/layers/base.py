@@ -56,12 +56,26 @@ class Layer(ABC):
 
     Attributes:
         name: the layer's name in the model, or ``None``: the model makes one from the class (``dense``, ``dense_1``, ...).
+        trainable: whether training changes the layer's parameters. ``False`` freezes them; a frozen `BatchNorm` runs as in
+            inference. A change takes effect where the model is made or compiled next.
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(f"name of {type(self).__name__}: expected a non-empty string, got {name!r}")
         self.name = name
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer's parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"trainable of {type(self).__name__}: expected True or False, got {value!r}")
+        self._trainable = value
 
     @property
     def label(self) -> str:
@@ -113,12 +127,16 @@ class Layer(ABC):
 
     def get_config(self) -> dict[str, Any]:
         """The options, JSON-like, such that ``from_config`` makes an equal layer."""
-        return {"name": self.name}
+        return {"name": self.name} if self.trainable else {"name": self.name, "trainable": False}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The layer that `get_config` described."""
-        return cls(**config)
+        options = dict(config)
+        trainable = options.pop("trainable", True)
+        layer = cls(**options)
+        layer.trainable = trainable
+        return layer
 
     def __repr__(self) -> str:
         options = {k: v for k, v in self.get_config().items() if v is not None}

@@ -58,7 +58,7 @@ class Dense(Layer):
         use_bias: whether there is a bias.
         kernel_initializer, bias_initializer: names or objects of `nncore.initializers`, or functions
             ``(shape, rng) -> array``.
-        name: see `Layer`; the parameters are called ``<name>.kernel`` and ``<name>.bias``.
+        name, trainable: see `Layer`; the parameters are called ``<name>.kernel`` and ``<name>.bias``.
 
     Source: Keras ``Dense``.
     """
@@ -71,8 +71,9 @@ class Dense(Layer):
         kernel_initializer: str | Initializer | Callable[[Shape, Any], Any] = "glorot_uniform",
         bias_initializer: str | Initializer | Callable[[Shape, Any], Any] = "zeros",
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, trainable)
         self._attrs = OPS["dense"].fill({"units": units, "use_bias": use_bias})
         if activation is not None:
             _check_activation(activation, {})
@@ -107,7 +108,7 @@ class Dense(Layer):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The layer that `get_config` described."""
         made = {key: initializers.create(*config[key]) for key in ("kernel_initializer", "bias_initializer")}
-        return cls(**{**config, **made})
+        return super().from_config({**config, **made})
 
 
 def _spec(initializer: Initializer) -> InitializerSpec:

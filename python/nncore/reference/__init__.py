@@ -37,6 +37,7 @@ from nncore.reference.merging import (
     multiply,
     multiply_backward,
 )
+from nncore.reference.normalization import batch_norm, batch_norm_backward
 from nncore.reference.optimizers import (
     adadelta_step,
     adagrad_step,
@@ -112,6 +113,8 @@ __all__ = [
     "amsgrad_step",
     "average",
     "average_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "bce_with_logits",
     "bce_with_logits_backward",
     "celu",
