@@ -32,6 +32,22 @@ def activations():
     return b.build([dense(b, b.node(name, [dense(b, x, 6, name)]), 2, f"{name}.out") for name in names])
 
 
+def axes():
+    """Activations along every axis of samples of shape (4, 3, 6), slopes that are learned, and slopes that are drawn."""
+    b = GraphBuilder()
+    x = b.input((4, 3, 6))
+    alpha, alphas = b.parameter("alpha", (1,)), b.parameter("alphas", (6,))
+    results = [b.node(op, [x], {"axis": axis}) for op in ("softmax", "log_softmax") for axis in (1, 2, 3, -1, -2, -3)]
+    results += [b.node("glu", [x], {"axis": axis}) for axis in (1, 3, -1, -3)]
+    results += [
+        b.node("maxout", [x], {"groups": groups, "axis": axis}) for groups, axis in ((2, 1), (3, 2), (6, 3), (3, -2))
+    ]
+    results += [b.node("prelu", [x], {"shared": True}, [alpha]), b.node("prelu", [x], {"shared": False}, [alphas])]
+    results += [b.node("rrelu", [x], {"lower": 0.2, "upper": 0.9})]
+    h = dense(b, b.node("flatten", [x]), 6, "hidden")
+    return b.build([*results, b.node("prelu", [h], {"shared": False}, [alphas]), b.node("rrelu", [h])])
+
+
 def residual():
     """No chain: values with several consumers, two inputs and two outputs, one of which is also consumed."""
     b = GraphBuilder()

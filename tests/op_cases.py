@@ -31,6 +31,8 @@ Shape = tuple[int, ...]
 Draw = Callable[[np.random.Generator, Shape], Array]
 
 DTYPES = ("float32", "float64")
+PART_OPS = ("glu", "maxout")
+"""Ops whose result has another shape than their input."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,9 @@ def variants(cases: Sequence[Any]) -> list[Any]:
 ELEMENTWISE = (((),), ((0,),), ((1,),), ((7,),), ((3, 17),), ((2, 3, 5),), ((33, 65),))
 # Sums over the last axis: one row, one column, no rows, several axes, more than a vector.
 ROWWISE = (((1,),), ((0, 5),), ((5, 1),), ((4, 10),), ((2, 3, 7),), ((17, 131),))
+# Both the first and the last axis can be halved, or cut into six.
+_HALVES = (((2,),), ((0, 4),), ((6, 2),), ((4, 10),), ((2, 3, 8),), ((18, 132),))
+_SIXTHS = (((6,),), ((0, 6),), ((6, 12),), ((6, 3, 6),), ((18, 132),))
 # The op sees [rows, features...].
 BATCHES = (((0, 3),), ((1, 1),), ((3, 5),), ((4, 2, 3),), ((33, 65),))
 SPECIAL = tuple(
@@ -251,6 +256,10 @@ def _concatenate_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, att
 
 def _flatten_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
     return (backend.flatten_backward(dy, arrays[0].shape),)
+
+
+def _prelu_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return tuple(backend.prelu_backward(*arrays, y, dy))
 
 
 def _matmul_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
@@ -387,13 +396,57 @@ OP_CASES = (
     ),
     OpCase("sigmoid", ELEMENTWISE, special=SPECIAL, exact=_sigmoid, tolerance=FEW_ULP),
     OpCase("tanh", ELEMENTWISE, special=SPECIAL, exact=math.tanh, tolerance=FEW_ULP),
-    OpCase("softmax", ROWWISE, exact_row=_softmax, tolerance=tolerances(2e-6, 1e-37, 4e-15, 1e-300), gradient=LOG_SUM),
+    OpCase(
+        "softmax",
+        ROWWISE,
+        attrs=({}, {"axis": 0}),
+        exact_row=_softmax,
+        tolerance=tolerances(2e-6, 1e-37, 4e-15, 1e-300),
+        gradient=LOG_SUM,
+    ),
     OpCase(
         "log_softmax",
         ROWWISE,
+        attrs=({}, {"axis": 0}),
         exact_row=_log_softmax,
         tolerance=tolerances(1e-6, 1e-6, 2e-15, 2e-15),
         gradient=tolerances(1e-5, 1e-5, 1e-14, 1e-14),
+    ),
+    OpCase("glu", _HALVES, attrs=({}, {"axis": 0}), tolerance=FEW_ULP, gradient=LOG_SUM),
+    OpCase(
+        "maxout",
+        _SIXTHS,
+        attrs=({}, {"groups": 3}, {"groups": 6, "axis": 0}, {"groups": 1}),
+        tolerance=EXACT,
+        gradient=EXACT,
+    ),
+    OpCase(
+        "prelu",
+        (
+            ((5,), (1,)),
+            ((0, 3), (3,)),
+            ((3, 1), (1,)),
+            ((4, 10), (10,)),
+            ((2, 3, 7), (7,)),
+            ((33, 65), (65,)),
+            ((33, 65), (1,)),
+        ),
+        draw=off_zero,
+        tolerance=FEW_ULP,
+        gradient=PRODUCT,
+        grad=_prelu_backward,
+    ),
+    OpCase(
+        "rrelu",
+        (*BATCHES, ((6,),)),
+        attrs=(
+            {},
+            {"lower": 0.0, "upper": 0.0},
+            {"lower": 0.1, "upper": 0.7, "training": True, "seed": 2**63 + 9, "node": 3, "step": 2**32 + 5},
+        ),
+        draw=off_zero,
+        tolerance=EXACT,
+        gradient=EXACT,
     ),
     OpCase(
         "rescaling",
@@ -441,7 +494,7 @@ OP_CASES = (
     OpCase(
         "dense",
         _DENSE,
-        attrs=tuple({"activation": name} for name, op in OPS.items() if op.activation),
+        attrs=tuple({"activation": name} for name, op in OPS.items() if op.activation and name not in PART_OPS),
         draw=_dense_draw,
         tolerance=PRODUCT,
         gradient=tolerances(2e-5, 1e-4, 4e-14, 2e-13),

@@ -223,7 +223,7 @@ B = nn.Input((3,), name="b")
         (lambda: nn.Dense(2, name="d")([A, B]), ValueError, "layer 'd': inputs of 'dense': expected 1, got 2"),
         (lambda: nn.Add()([A]), ValueError, "expected at least 2, got 1"),
         (lambda: nn.Add()([A, B]), ValueError, r"layer 'Add': inputs: expected equal shapes, got \(4,\), \(3,\)"),
-        (lambda: nn.Concatenate(axis=0)([A, B]), ValueError, "axis of 'concatenate': expected 1 to 1 or -1 to -1, got 0"),
+        (lambda: nn.Concatenate(axis=0)([A, B]), ValueError, "axis: expected 1 to 1 or -1 to -1, got 0"),
         (lambda: nn.Concatenate()([A, nn.Input((2, 3))]), ValueError, "equal shapes but for axis -1"),
         (lambda: A(B), TypeError, "to be used as a tensor"),
         (lambda: nn.Model(nn.Dense(2)(A), A), TypeError, "inputs: expected nn.Input objects"),

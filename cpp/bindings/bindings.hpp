@@ -11,6 +11,7 @@ namespace nncore {
 
 void register_runtime(pybind11::module_& module);
 void register_ops(pybind11::module_& module);
+void register_axes(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 
 // A C-contiguous array of T, without a copy; anything else is refused. The Python layer has converted already.

@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   if (pybind11::module_::import("nncore.threads").attr("forked").cast<bool>()) nncore::note_fork();
   nncore::register_runtime(module);
   nncore::register_ops(module);
+  nncore::register_axes(module);
   nncore::register_engine(module);
 }

@@ -4,9 +4,11 @@
 #include "math.hpp"
 #include "activations.hpp"
 #include "rows.hpp"
+#include "parts.hpp"
 #include "losses.hpp"
 #include "rules.hpp"
 #include "random.hpp"
+#include "slopes.hpp"
 #include "matrix.hpp"
 #include "channels.hpp"
 #include "gemm.hpp"
@@ -23,6 +25,8 @@ void fill_kernels(Kernels<typename V::T>& k) {
   fill_channels<V>(k);
   fill_activations<V>(k);
   fill_row_ops<V>(k);
+  fill_part_ops<V>(k);
+  fill_slopes<V>(k);
   fill_losses<V>(k);
   fill_rules<V>(k);
 }

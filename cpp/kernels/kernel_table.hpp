@@ -36,12 +36,24 @@ struct Activation {
   void (*backward)(T* dx, const T* x, const T* y, const T* dy, size_t n, const double* attrs);
 };
 
-// An op on whole rows of n elements, leading dimension ld for every array.
+// An op on whole rows of n elements, leading dimension ld for every array; or on columns of n elements, ld apart.
 template <class T>
 struct RowOp {
   const char* name;
   void (*forward)(T* y, const T* x, size_t rows, size_t n, size_t ld);
   void (*backward)(T* dx, const T* y, const T* dy, size_t rows, size_t n, size_t ld);
+  void (*forward_columns)(T* y, const T* x, size_t n, size_t columns, size_t ld);
+  void (*backward_columns)(T* dx, const T* y, const T* dy, size_t n, size_t columns, size_t ld);
+};
+
+// An op that makes one array of n elements from several, the parts of x, which begin `stride` apart.
+template <class T>
+struct PartOp {
+  const char* name;
+  size_t parts;  // or 0: the op's first attribute
+  bool backward_reads_y;
+  void (*forward)(T* y, const T* x, size_t parts, size_t n, size_t stride);
+  void (*backward)(T* dx, const T* x, const T* y, const T* dy, size_t parts, size_t n, size_t stride);
 };
 
 // Vectors of n channels: `positions` of them, `step` apart, in each of `rows` samples, which are `ld` apart.
@@ -98,6 +110,7 @@ enum class Source : int { kF32, kF64, kU8, kI8, kU16, kI16, kU32, kI32, kU64, kI
 
 constexpr int kMaxActivations = 32;
 constexpr int kMaxRowOps = 8;
+constexpr int kMaxPartOps = 4;
 constexpr int kMaxLosses = 24;
 constexpr int kMaxRules = 24;
 
@@ -133,6 +146,17 @@ struct Kernels {
   int activation_count;
   RowOp<T> row_ops[kMaxRowOps];
   int row_op_count;
+  PartOp<T> part_ops[kMaxPartOps];
+  int part_op_count;
+  // Slopes where x <= 0: alpha[j], or alpha[0] for all.
+  void (*prelu)(T* y, const T* x, const T* alpha, bool shared, size_t n);
+  void (*prelu_backward)(T* dx, const T* x, const T* dy, const T* alpha, bool shared, size_t n);
+  // dalpha[j] (+)= sum over rows of x dy where x <= 0, in ascending order; and the same sum over one array of n elements.
+  void (*prelu_slopes)(T* dalpha, const T* x, const T* dy, size_t rows, size_t n, size_t ld, bool accumulate);
+  double (*prelu_slope)(const T* x, const T* dy, size_t n);
+  // slopes[j] = 1 where x > 0, else a number between lower and upper, drawn as the words of dropout_mask are.
+  void (*rrelu_slopes)(T* slopes, const T* x, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node,
+                       double lower, double upper);
   Loss<T> losses[kMaxLosses];
   int loss_count;
   double (*sum_squares)(const T* x, size_t n);

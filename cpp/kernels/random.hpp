@@ -34,9 +34,9 @@ inline void philox(uint32_t* words, const uint32_t* counters, const uint32_t* ke
   }
 }
 
-template <class V>
-void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node,
-                  uint32_t threshold, typename V::T scale) {
+// f(j, word) for each element j of a row, with the random word that belongs to it.
+template <class F>
+void for_each_word(size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node, const F& f) {
   for (size_t j = 0; j < n; j += 4 * kPhiloxBlocks) {
     uint32_t x[4][kPhiloxBlocks];
     for (size_t b = 0; b < kPhiloxBlocks; ++b) {
@@ -47,8 +47,14 @@ void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, ui
     }
     philox_rounds(x, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
     const size_t end = n - j < 4 * kPhiloxBlocks ? n - j : 4 * kPhiloxBlocks;
-    for (size_t i = 0; i < end; ++i) mask[j + i] = x[i % 4][i / 4] >= threshold ? scale : 0;
+    for (size_t i = 0; i < end; ++i) f(j + i, x[i % 4][i / 4]);
   }
+}
+
+template <class V>
+void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node,
+                  uint32_t threshold, typename V::T scale) {
+  for_each_word(n, seed, row, step, node, [&](size_t j, uint32_t word) { mask[j] = word >= threshold ? scale : 0; });
 }
 
 template <class V>

@@ -1,4 +1,5 @@
-// Softmax and log-softmax over rows, and the row reductions that they share with the losses; included after math.hpp.
+// Softmax and log-softmax over rows or columns, and the row reductions that they share with the losses; included after
+// math.hpp.
 #pragma once
 #include "kernel_table.hpp"
 
@@ -65,6 +66,14 @@ inline typename V::T row_sum_exp(const typename V::T* x, typename V::T m, size_t
   return row_sum<V>(n, [&](size_t j, size_t lanes) { return exp(load_lanes<V>(x + j, lanes, lowest) - V::set1(m)); });
 }
 
+// The largest of each column of n elements, ld apart.
+template <class V>
+inline V column_max(const typename V::T* x, size_t n, size_t ld, size_t lanes) {
+  V m = V::set1(-static_cast<typename V::T>(__builtin_inf()));
+  for (size_t i = 0; i < n; ++i) m = max(load_lanes<V>(x + i * ld, lanes), m);
+  return m;
+}
+
 template <class V>
 inline typename V::T scalar_log(typename V::T x) {
   typename V::T lane[V::kLanes];
@@ -102,6 +111,23 @@ struct Softmax {
       return load_lanes<V>(y + j, lanes) * (load_lanes<V>(dy + j, lanes) - V::set1(dot));
     });
   }
+  // The same down the columns of y and x, one in each lane.
+  static void forward_column(T* y, const T* x, size_t n, size_t ld, size_t lanes) {
+    const V m = column_max<V>(x, n, ld, lanes);
+    V s = V::set1(0);
+    for (size_t i = 0; i < n; ++i) {
+      const V e = exp(load_lanes<V>(x + i * ld, lanes) - m);
+      store_lanes(e, y + i * ld, lanes);
+      s = s + e;
+    }
+    for (size_t i = 0; i < n; ++i) store_lanes(load_lanes<V>(y + i * ld, lanes) / s, y + i * ld, lanes);
+  }
+  static void backward_column(T* dx, const T* y, const T* dy, size_t n, size_t ld, size_t lanes) {
+    V dot = V::set1(0);
+    for (size_t i = 0; i < n; ++i) dot = dot + load_lanes<V>(y + i * ld, lanes) * load_lanes<V>(dy + i * ld, lanes);
+    for (size_t i = 0; i < n; ++i)
+      store_lanes(load_lanes<V>(y + i * ld, lanes) * (load_lanes<V>(dy + i * ld, lanes) - dot), dx + i * ld, lanes);
+  }
 };
 
 template <class V>
@@ -120,6 +146,19 @@ struct LogSoftmax {
       return fnma(exp(load_lanes<V>(y + j, lanes)), V::set1(sum), load_lanes<V>(dy + j, lanes));
     });
   }
+  static void forward_column(T* y, const T* x, size_t n, size_t ld, size_t lanes) {
+    const V m = column_max<V>(x, n, ld, lanes);
+    V s = V::set1(0);
+    for (size_t i = 0; i < n; ++i) s = s + exp(load_lanes<V>(x + i * ld, lanes) - m);
+    const V log_sum = log(s);
+    for (size_t i = 0; i < n; ++i) store_lanes((load_lanes<V>(x + i * ld, lanes) - m) - log_sum, y + i * ld, lanes);
+  }
+  static void backward_column(T* dx, const T* y, const T* dy, size_t n, size_t ld, size_t lanes) {
+    V sum = V::set1(0);
+    for (size_t i = 0; i < n; ++i) sum = sum + load_lanes<V>(dy + i * ld, lanes);
+    for (size_t i = 0; i < n; ++i)
+      store_lanes(fnma(exp(load_lanes<V>(y + i * ld, lanes)), sum, load_lanes<V>(dy + i * ld, lanes)), dx + i * ld, lanes);
+  }
 };
 
 template <class V, template <class> class F>
@@ -132,9 +171,23 @@ void row_op_backward(typename V::T* dx, const typename V::T* y, const typename V
   for (size_t r = 0; r < rows; ++r) F<V>::backward(dx + r * ld, y + r * ld, dy + r * ld, n);
 }
 
+template <class V, template <class> class F>
+void row_op_forward_columns(typename V::T* y, const typename V::T* x, size_t n, size_t columns, size_t ld) {
+  for (size_t j = 0; j < columns; j += V::kLanes)
+    F<V>::forward_column(y + j, x + j, n, ld, columns - j < V::kLanes ? columns - j : V::kLanes);
+}
+
+template <class V, template <class> class F>
+void row_op_backward_columns(typename V::T* dx, const typename V::T* y, const typename V::T* dy, size_t n, size_t columns,
+                             size_t ld) {
+  for (size_t j = 0; j < columns; j += V::kLanes)
+    F<V>::backward_column(dx + j, y + j, dy + j, n, ld, columns - j < V::kLanes ? columns - j : V::kLanes);
+}
+
 template <class V, template <class> class... F>
 void fill_row_ops_with(Kernels<typename V::T>& k) {
-  const RowOp<typename V::T> rows[] = {{F<V>::kName, row_op_forward<V, F>, row_op_backward<V, F>}...};
+  const RowOp<typename V::T> rows[] = {{F<V>::kName, row_op_forward<V, F>, row_op_backward<V, F>,
+                                        row_op_forward_columns<V, F>, row_op_backward_columns<V, F>}...};
   static_assert(sizeof...(F) <= kMaxRowOps, "raise kMaxRowOps");
   for (const auto& row : rows) k.row_ops[k.row_op_count++] = row;
 }

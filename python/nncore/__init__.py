@@ -42,6 +42,7 @@ from nncore.layers import (
     Input,
     Layer,
     Multiply,
+    PReLU,
     Rescaling,
     Tensor,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "Multiply",
     "Ones",
     "Orthogonal",
+    "PReLU",
     "RMSprop",
     "RandomNormal",
     "RandomUniform",

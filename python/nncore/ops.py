@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -21,11 +21,13 @@ from nncore.node_ops import batch_norm as batch_norm
 from nncore.node_ops import batch_norm_backward as batch_norm_backward
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out, deliver
+from nncore.reference.axes import check_any_axis, part_arrays, parts_of
 from nncore.reference.losses import check_indices, check_reduction
 from nncore.reference.merging import several
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
+from nncore.reference.slopes import mean_slope, slope_arrays
 
 __all__ = list(reference.__all__)
 
@@ -317,24 +319,160 @@ def softplus_backward(
     return _elementwise_backward("softplus", x, y, dy, _encoded("softplus", beta=beta, threshold=threshold), out)
 
 
-@_specified
-def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _rowwise("softmax", x, out)
+def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Array:
+    x = as_float("x", x)
+    check_any_axis(x, axis)
+    if axis in (-1, x.ndim - 1):
+        return _rowwise(name, x, out)
+    x = np.ascontiguousarray(x)
+    with _result(out, x, x) as (result, y):
+        _core.columns_forward(name, x, y, axis % x.ndim)
+    return result
+
+
+def _along_axis_backward(
+    name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int, out: Array | None
+) -> Array:
+    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    check_any_axis(x, axis)
+    if axis in (-1, x.ndim - 1):
+        return _rowwise_backward(name, x, y, dy, out)
+    with _result(out, x, y, dy) as (result, dx):
+        _core.columns_backward(name, y, dy, dx, axis % x.ndim)
+    return result
 
 
 @_specified
-def softmax_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _rowwise_backward("softmax", x, y, dy, out)
+def softmax(x: npt.ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
+    return _along_axis("softmax", x, axis, out)
 
 
 @_specified
-def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _rowwise("log_softmax", x, out)
+def softmax_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int = -1, *, out: Array | None = None
+) -> Array:
+    return _along_axis_backward("softmax", x, y, dy, axis, out)
 
 
 @_specified
-def log_softmax_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _rowwise_backward("log_softmax", x, y, dy, out)
+def log_softmax(x: npt.ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
+    return _along_axis("log_softmax", x, axis, out)
+
+
+@_specified
+def log_softmax_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int = -1, *, out: Array | None = None
+) -> Array:
+    return _along_axis_backward("log_softmax", x, y, dy, axis, out)
+
+
+def _parts(name: str, x: npt.ArrayLike, parts: int, axis: int, out: Array | None) -> Array:
+    x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
+    y = np.empty(parts_of(x, parts, axis)[0].shape, x.dtype)
+    _core.parts_forward(name, x, y, parts, axis % x.ndim)
+    return deliver(y, out)
+
+
+def _parts_backward(
+    name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, parts: int, axis: int, out: Array | None
+) -> Array:
+    x, y, dy = (np.ascontiguousarray(a) for a in part_arrays(x, y, dy, parts, axis))
+    dx = np.empty_like(x)
+    _core.parts_backward(name, x, y, dy, dx, parts, axis % x.ndim)
+    return deliver(dx, out)
+
+
+@_specified
+def glu(x: npt.ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
+    return _parts("glu", x, 2, axis, out)
+
+
+@_specified
+def glu_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int = -1, *, out: Array | None = None
+) -> Array:
+    return _parts_backward("glu", x, y, dy, 2, axis, out)
+
+
+@_specified
+def maxout(x: npt.ArrayLike, groups: int = 2, axis: int = -1, *, out: Array | None = None) -> Array:
+    return _parts("maxout", x, groups, axis, out)
+
+
+@_specified
+def maxout_backward(
+    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, groups: int = 2, axis: int = -1, *, out: Array | None = None
+) -> Array:
+    return _parts_backward("maxout", x, y, dy, groups, axis, out)
+
+
+@_specified
+def prelu(x: npt.ArrayLike, alpha: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    x, alpha = (np.ascontiguousarray(a).reshape(a.shape) for a in slope_arrays(x, alpha))
+    with _result(out, x, x, alpha) as (result, y):
+        _core.prelu(x, alpha, y)
+    return result
+
+
+@_specified
+def prelu_backward(x: npt.ArrayLike, alpha: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike) -> tuple[Array, Array]:
+    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    x, alpha = slope_arrays(x, alpha)
+    x, dy, alpha = (np.ascontiguousarray(a, x.dtype).reshape(a.shape) for a in (x, dy, alpha))
+    dx, dalpha = np.empty_like(x), np.empty_like(alpha)
+    _core.prelu_backward(x, alpha, dy, dx, dalpha)
+    return dx, dalpha
+
+
+def _random_slopes(
+    source: Array, x: Array, lower: float, upper: float, seed: int, node: int, step: int, out: Array | None
+) -> Array:
+    lower, upper = _encoded("rrelu", lower=lower, upper=upper)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least the axis of rows, got a scalar")
+    check_stream(seed, node, step)
+    source, x = np.ascontiguousarray(source), np.ascontiguousarray(x)
+    with _result(out, x, source, x) as (result, y):
+        _core.rrelu(source, x, y, len(x), lower, upper, seed, node, step % 2**32)
+    return result
+
+
+@_specified
+def rrelu(
+    x: npt.ArrayLike,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    *,
+    training: bool = False,
+    seed: int = 0,
+    node: int = 0,
+    step: int = 0,
+    out: Array | None = None,
+) -> Array:
+    if not training:
+        return leaky_relu(x, mean_slope(lower, upper), out=out)
+    x = as_float("x", x)
+    return _random_slopes(x, x, lower, upper, seed, node, step, out)
+
+
+@_specified
+def rrelu_backward(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    *,
+    training: bool = False,
+    seed: int = 0,
+    node: int = 0,
+    step: int = 0,
+    out: Array | None = None,
+) -> Array:
+    if not training:
+        return leaky_relu_backward(x, y, dy, mean_slope(lower, upper), out=out)
+    x, y, dy = alike(x=x, y=y, dy=dy)
+    return _random_slopes(dy, x, lower, upper, seed, node, step, out)
 
 
 @_specified
@@ -526,6 +664,14 @@ def _check_activation(name: str) -> None:
         raise ValueError(f"activation: expected one of {choices}, got {name!r}")
 
 
+@cache
+def _is_fused(activation: str) -> bool:
+    """Whether the kernel of `dense` applies the activation: those that keep the shape and draw nothing."""
+    row = OPS[activation]
+    units = (12,)
+    return not row.stochastic and row.shape((units,), row.fill({})) == units
+
+
 @_specified
 def dense(
     x: npt.ArrayLike,
@@ -536,6 +682,10 @@ def dense(
     out: Array | None = None,
 ) -> Array:
     _check_activation(activation)
+    if not _is_fused(activation):
+        z = dense(x, w, b)
+        result: Array = globals()[activation](z, out=out)
+        return result
     x, w, b = _dense_arrays(x, w, b)
     shape = (x.shape[0], w.shape[1])
     if out is not None:
@@ -561,7 +711,6 @@ def dense_backward(
     _check_activation(activation)
     x, w, bias = _dense_arrays(x, w, b)
     y, dy = _contiguous(y=y, dy=dy)
-    check_shape("y", y, (x.shape[0], w.shape[1]))
     z = dense(x, w, bias)
     dz: Array = globals()[f"{activation}_backward"](z, y, dy)
     db = None

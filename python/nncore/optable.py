@@ -203,25 +203,49 @@ def _equal_shapes(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
     return shapes[0]
 
 
-def concatenation_axis(axis: int, rank: int) -> int:
+def sample_axis(axis: int, rank: int) -> int:
     """The axis of samples of `rank` axes that `axis` means, which counts the batch axis or comes from the end."""
+    if rank == 0:
+        raise ValueError("input: expected at least one axis per sample, got a scalar")
     if not (1 <= axis <= rank or -rank <= axis <= -1):
-        raise ValueError(f"axis of 'concatenate': expected 1 to {rank} or {-rank} to -1, got {axis}")
+        raise ValueError(f"axis: expected 1 to {rank} or {-rank} to -1, got {axis}")
     return axis - 1 if axis > 0 else axis + rank
 
 
 def _joined_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
     first = shapes[0]
-    at = concatenation_axis(int(attrs["axis"]), len(first))
+    at = sample_axis(int(attrs["axis"]), len(first))
     if any(len(s) != len(first) or s[:at] + s[at + 1 :] != first[:at] + first[at + 1 :] for s in shapes):
         raise ValueError(f"inputs: expected equal shapes but for axis {attrs['axis']}, got {', '.join(map(str, shapes))}")
     return (*first[:at], sum(s[at] for s in shapes), *first[at + 1 :])
 
 
-def _no_empty_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
-    if not shapes[0]:
-        raise ValueError("input of a softmax: expected at least one axis per sample, got a scalar")
+def _along_axis(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    sample_axis(int(attrs["axis"]), len(shapes[0]))
     return shapes[0]
+
+
+def _shared_out(shape: Shape, axis: int, parts: int) -> Shape:
+    """`shape` with its axis cut into `parts`, of which one is left."""
+    at = sample_axis(axis, len(shape))
+    if shape[at] % parts:
+        raise ValueError(f"input: expected a multiple of {parts} along axis {axis}, got {shape[at]}")
+    return (*shape[:at], shape[at] // parts, *shape[at + 1 :])
+
+
+def _halved(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return _shared_out(shapes[0], int(attrs["axis"]), 2)
+
+
+def _one_of_groups(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return _shared_out(shapes[0], int(attrs["axis"]), int(attrs["groups"]))
+
+
+def _slopes(shapes: tuple[Shape, ...], attrs: Attrs) -> dict[str, Shape]:
+    if attrs["shared"]:
+        return {"alpha": (1,)}
+    sample_axis(-1, len(shapes[0]))
+    return {"alpha": shapes[0][-1:]}
 
 
 def _batch_norm_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
@@ -273,8 +297,21 @@ OPS = _table(
     Op("sigmoid", activation=True),
     Op("log_sigmoid", activation=True),
     Op("tanh", activation=True),
-    Op("softmax", shape=_no_empty_shape, activation=True),
-    Op("log_softmax", shape=_no_empty_shape, activation=True),
+    Op("softmax", {"axis": Attr(int, -1)}, shape=_along_axis, activation=True),
+    Op("log_softmax", {"axis": Attr(int, -1)}, shape=_along_axis, activation=True),
+    Op("glu", {"axis": Attr(int, -1)}, shape=_halved, activation=True),
+    Op("maxout", {"groups": Attr(int, 2, low=1), "axis": Attr(int, -1)}, shape=_one_of_groups, activation=True),
+    Op("prelu", {"shared": Attr(bool, True)}, parameters=_slopes),
+    Op(
+        "rrelu",
+        {
+            "lower": Attr(float, 1 / 8, low=0.0, high=math.inf, open_high=True),
+            "upper": Attr(float, 1 / 3, low=0.0, high=math.inf, open_high=True),
+        },
+        ordered=(("lower", "upper"),),
+        activation=True,
+        stochastic=True,
+    ),
     Op("rescaling", {"scale": Attr(float), "offset": Attr(float, 0.0)}),
     Op("dropout", {"rate": Attr(float, low=0.0, high=1.0, open_high=True)}, stochastic=True),
     Op("flatten", shape=_flatten_shape),

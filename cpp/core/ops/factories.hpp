@@ -4,6 +4,17 @@
 
 namespace nncore {
 
+// A sample of `shape` seen as [outer, length, inner] around `axis`, which counts the batch axis, from the end if negative.
+struct AxisView {
+  AxisView(const std::vector<int64_t>& shape, double axis) {
+    const auto rank = static_cast<ptrdiff_t>(shape.size()), given = static_cast<ptrdiff_t>(axis);
+    const ptrdiff_t middle = given > 0 ? given - 1 : given + rank;
+    for (ptrdiff_t i = 0; i < rank; ++i)
+      (i < middle ? outer : i > middle ? inner : length) *= static_cast<size_t>(shape[static_cast<size_t>(i)]);
+  }
+  size_t outer = 1, length = 1, inner = 1;
+};
+
 template <class T>
 std::unique_ptr<Op<T>> make_dense(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
@@ -17,12 +28,18 @@ std::unique_ptr<Op<T>> make_average(const Kernels<T>& kernels, const NodeInfo& n
 template <class T>
 std::unique_ptr<Op<T>> make_concatenate(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
+std::unique_ptr<Op<T>> make_prelu(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_rrelu(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
 std::unique_ptr<Op<T>> make_flatten(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
 std::unique_ptr<Op<T>> make_batch_norm(const Kernels<T>& kernels, const NodeInfo& node);
 // Elementwise and row-wise functions of one input: `which` is the position in the kernel table.
 template <class T>
 std::unique_ptr<Op<T>> make_activation(const Kernels<T>& kernels, const NodeInfo& node, int which);
+template <class T>
+std::unique_ptr<Op<T>> make_part_op(const Kernels<T>& kernels, const NodeInfo& node, int which);
 template <class T>
 std::unique_ptr<Op<T>> make_row_op(const Kernels<T>& kernels, const NodeInfo& node, int which);
 

@@ -95,8 +95,7 @@ class Concatenate final : public Op<T> {
     for (size_t i = 0; i < parts.size(); offset += runs_[i++]) {
       if (!parts[i].data) continue;
       for (size_t r = rows.begin; r < rows.end; ++r)
-        for (size_t t = 0; t < turns_; ++t)
-          f(parts[i].row(r) + t * runs_[i], whole.row(r) + t * run_ + offset, runs_[i]);
+        for (size_t t = 0; t < turns_; ++t) f(parts[i].row(r) + t * runs_[i], whole.row(r) + t * run_ + offset, runs_[i]);
     }
   }
 

@@ -15,9 +15,10 @@ struct Named {
 
 template <class T>
 constexpr Named<T> kOps[] = {
-    {"dense", make_dense<T>},       {"dropout", make_dropout<T>}, {"add", make_add<T>},
-    {"multiply", make_multiply<T>}, {"average", make_average<T>}, {"concatenate", make_concatenate<T>},
-    {"flatten", make_flatten<T>},   {"batch_norm", make_batch_norm<T>},
+    {"dense", make_dense<T>},       {"dropout", make_dropout<T>},       {"add", make_add<T>},
+    {"multiply", make_multiply<T>}, {"average", make_average<T>},       {"concatenate", make_concatenate<T>},
+    {"flatten", make_flatten<T>},   {"batch_norm", make_batch_norm<T>}, {"prelu", make_prelu<T>},
+    {"rrelu", make_rrelu<T>},
 };
 
 }  // namespace
@@ -28,6 +29,8 @@ std::unique_ptr<Op<T>> make_op(const std::string& name, const Kernels<T>& kernel
     if (name == kernels.activations[i].name) return make_activation(kernels, node, i);
   for (int i = 0; i < kernels.row_op_count; ++i)
     if (name == kernels.row_ops[i].name) return make_row_op(kernels, node, i);
+  for (int i = 0; i < kernels.part_op_count; ++i)
+    if (name == kernels.part_ops[i].name) return make_part_op(kernels, node, i);
   for (const auto& op : kOps<T>)
     if (name == op.name) return op.make(kernels, node);
   throw std::invalid_argument("op: the native engine has no op called '" + name + "'");
@@ -38,6 +41,7 @@ std::vector<std::string> op_names() {
   std::vector<std::string> names;
   for (int i = 0; i < k.activation_count; ++i) names.emplace_back(k.activations[i].name);
   for (int i = 0; i < k.row_op_count; ++i) names.emplace_back(k.row_ops[i].name);
+  for (int i = 0; i < k.part_op_count; ++i) names.emplace_back(k.part_ops[i].name);
   for (const auto& op : kOps<float>) names.emplace_back(op.name);
   return names;
 }

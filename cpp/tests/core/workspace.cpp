@@ -139,7 +139,7 @@ TEST_CASE("softmax over the last axis of a sample with two") {
   GraphBuilder g;
   const int x = g.input(6);
   g.graph.nodes[0].shape = {2, 3};
-  const int y = g.node("flatten", {g.node("softmax", {x})});
+  const int y = g.node("flatten", {g.node("softmax", {x}, {-1})});
   g.graph.nodes[static_cast<size_t>(y)].shape = {6};
   const std::unique_ptr<Engine> engine = make_engine(g.outputs({y}), true, 1);
   const Values in = {0, 0, 0, 0, 1000, 0};

@@ -83,6 +83,19 @@ def _numbers(call: Call) -> dict[str, Any]:
     return {**call.attrs, **(call.draw or {})}
 
 
+def _rrelu(call: Call) -> Array:
+    return ref.rrelu(call.inputs[0], training=call.draw is not None, **_numbers(call))
+
+
+def _rrelu_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    return (ref.rrelu_backward(call.inputs[0], y, dy, training=True, **_numbers(call)),), ()
+
+
+def _prelu_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    dx, dalpha = ref.prelu_backward(call.inputs[0], call.parameters[0], y, dy)
+    return (dx,), (dalpha,)
+
+
 def _dense(call: Call) -> Array:
     w, *b = call.parameters
     return ref.dense(call.inputs[0], w, b[0] if b else None)
@@ -127,6 +140,8 @@ def _batch_norm_learn(call: Call) -> Mapping[int, Array]:
 
 OPERATIONS: Mapping[str, Operation] = {
     **{name: _unary(forward, backward) for name, (forward, backward) in ACTIVATIONS.items()},
+    "rrelu": Operation(_rrelu, _rrelu_backward),
+    "prelu": Operation(lambda call: ref.prelu(call.inputs[0], call.parameters[0]), _prelu_backward),
     "rescaling": _unary(ref.rescaling, ref.rescaling_backward),
     "dropout": Operation(_dropout, _dropout_backward),
     "flatten": Operation(

@@ -8,6 +8,7 @@ from nncore.layers.base import Layer, Tensor
 from nncore.layers.core import Activation, Dense, Dropout, Flatten, Input, Rescaling
 from nncore.layers.merging import Add, Average, Concatenate, Multiply
 from nncore.layers.normalization import BatchNorm
+from nncore.layers.prelu import PReLU
 
 __all__ = [
     "LAYERS",
@@ -22,6 +23,7 @@ __all__ = [
     "Input",
     "Layer",
     "Multiply",
+    "PReLU",
     "Rescaling",
     "Tensor",
 ]
@@ -32,6 +34,6 @@ LAYERS: Mapping[str, type[Layer]] = {
     for cls in (
         *(Input, Dense, Activation, Dropout, Flatten, Rescaling),
         *(Add, Multiply, Average, Concatenate),
-        *(BatchNorm,),
+        *(BatchNorm, PReLU),
     )
 }

@@ -133,7 +133,9 @@ class _OneOp(Layer):
 class Activation(_OneOp):
     """An activation by name, with its options: ``Activation("leaky_relu", negative_slope=0.2)``.
 
-    The names and options are the rows of `nncore.optable.OPS` marked ``activation``. Shape unchanged.
+    The names and options are the rows of `nncore.optable.OPS` marked ``activation``; the functions of `nncore.ops` of the
+    same names tell what they do. An ``axis`` counts the batch axis, which it may not be: 1 .. rank, or negative from the
+    last. The shape is unchanged, but ``glu`` and ``maxout`` give one part of their axis for two or more.
     """
 
     def __init__(self, activation: str, name: str | None = None, **attrs: AttrValue) -> None:

@@ -14,8 +14,12 @@ from nncore.reference.adaptive import (
     radam_step,
 )
 from nncore.reference.axes import (
+    glu,
+    glu_backward,
     log_softmax,
     log_softmax_backward,
+    maxout,
+    maxout_backward,
     softmax,
     softmax_backward,
 )
@@ -71,6 +75,7 @@ from nncore.reference.piecewise import (
 )
 from nncore.reference.products import dense, dense_backward, matmul, matmul_backward
 from nncore.reference.random import philox4x32
+from nncore.reference.slopes import prelu, prelu_backward, rrelu, rrelu_backward
 from nncore.reference.smooth import (
     celu,
     celu_backward,
@@ -133,6 +138,8 @@ __all__ = [
     "flatten_backward",
     "gelu",
     "gelu_backward",
+    "glu",
+    "glu_backward",
     "hard_sigmoid",
     "hard_sigmoid_backward",
     "hard_swish",
@@ -151,6 +158,8 @@ __all__ = [
     "log_softmax_backward",
     "matmul",
     "matmul_backward",
+    "maxout",
+    "maxout_backward",
     "mish",
     "mish_backward",
     "momentum_step",
@@ -160,6 +169,8 @@ __all__ = [
     "multiply_backward",
     "nadam_step",
     "philox4x32",
+    "prelu",
+    "prelu_backward",
     "radam_step",
     "relu",
     "relu6",
@@ -171,6 +182,8 @@ __all__ = [
     "rmsprop_centered_step",
     "rmsprop_momentum_step",
     "rmsprop_step",
+    "rrelu",
+    "rrelu_backward",
     "selu",
     "selu_backward",
     "sgd_step",

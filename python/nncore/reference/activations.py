@@ -1,6 +1,6 @@
 """All activations by name.
 
-An activation maps an array x to an array y of the same shape. Every backward has one signature,
+An activation maps an array x to an array y, of the same shape but for `glu` and `maxout`. Every backward has one signature,
 ``NAME_backward(x, y, dy, <attributes>) -> dx``: from the input x, the output y and the gradient dy = dL/dy it gives
 dx = dL/dx. For an elementwise y = f(x) the chain rule is just ``dx = dy * f'(x)``. For softmax and log-softmax, where each
 y depends on its whole row, it is a sum: ``dx[i] = sum_j dL/dy[j] * dy[j]/dx[i]``.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nncore.reference import axes, piecewise, smooth
+from nncore.reference import axes, piecewise, slopes, smooth
 from nncore.reference.arrays import Array
 
 __all__ = ["ACTIVATIONS"]
@@ -29,5 +29,8 @@ def _pairs(*modules: object) -> Mapping[str, tuple[Callable[..., Array], Callabl
     }
 
 
-ACTIVATIONS: Mapping[str, tuple[Callable[..., Array], Callable[..., Array]]] = _pairs(piecewise, smooth, axes)
-"""Forward and backward of each activation, by name."""
+ACTIVATIONS: Mapping[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
+    **_pairs(piecewise, smooth, axes),
+    "rrelu": (slopes.rrelu, slopes.rrelu_backward),
+}
+"""Forward and backward of each activation that a layer may name, by name; `prelu` has a parameter besides."""

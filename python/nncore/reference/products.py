@@ -77,10 +77,10 @@ def dense(
         w: ``[K, N]``.
         b: ``[N]``, or None.
         activation: the name of an activation, which then has its default attributes.
-        out: ``[rows, N]``; receives the result.
+        out: receives the result.
 
     Returns:
-        ``[rows, N]``.
+        ``[rows, N]``, or what the activation makes of that shape.
 
     Raises:
         TypeError: an array of another dtype than real numbers.
@@ -114,8 +114,8 @@ def dense_backward(
         x: ``[rows, K]``, as given to `dense`.
         w: ``[K, N]``, as given to `dense`.
         b: ``[N]`` or None, as given to `dense`.
-        y: ``[rows, N]``, the result of `dense`.
-        dy: ``[rows, N]``, the gradient of y.
+        y: the result of `dense`.
+        dy: the gradient of y.
         activation: as given to `dense`.
 
     Returns:
