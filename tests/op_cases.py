@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -543,7 +543,7 @@ class LossCase:
         target: makes targets for a prediction of the shape given: floats, or integers for class indices.
         exact: the values of reduction ``"none"``, by Python's floats: from an element and its target, or, for
             cross-entropy, from a row of logits and a row of probabilities or a class.
-        attrs: the reductions.
+        attrs: the reductions and options; ``"per column"`` and ``"per row"`` stand for vectors of weights.
         tolerance, gradient: how close the value and the gradient must come, by dtype.
     """
 
@@ -553,7 +553,7 @@ class LossCase:
     target: Draw
     exact: Callable[[Any, Any], float]
     draw: Draw = wide
-    attrs: tuple[Attrs, ...] = tuple({"reduction": choice} for choice in LOSSES["mse"].attrs["reduction"].choices)
+    attrs: tuple[Attrs, ...] = field(default_factory=lambda: _reductions())
     tolerance: Tolerances = LOG_SUM
     gradient: Tolerances = NEAR_ONE
 
@@ -563,13 +563,19 @@ class LossCase:
         x, t = np.asarray(self.draw(rng, shapes[0])), np.asarray(self.target(rng, shapes[0]))
         return x.astype(dtype), t.astype(dtype) if t.dtype.kind == "f" else t
 
+    @staticmethod
+    def options(x: Array, attrs: Attrs) -> dict[str, Any]:
+        """The keyword arguments for a prediction `x`, with vectors in place of their names; some weights are 0."""
+        vectors = {"per column": np.arange(1, x.shape[-1] + 1) % 4 * 0.25, "per row": np.arange(3, len(x) + 3) % 5 * 0.25}
+        return {key: vectors.get(value, value) if isinstance(value, str) else value for key, value in attrs.items()}
+
     def forward(self, backend: Any, arrays: tuple[Array, Array], attrs: Attrs) -> Any:
         """The loss."""
-        return getattr(backend, self.name)(*arrays, **attrs)
+        return getattr(backend, self.name)(*arrays, **self.options(arrays[0], attrs))
 
     def backward(self, backend: Any, arrays: tuple[Array, Array], attrs: Attrs) -> Array:
         """The gradient of the loss (of its sum, for ``"none"``) with respect to the prediction."""
-        gradient: Array = getattr(backend, f"{self.name}_backward")(*arrays, **attrs)
+        gradient: Array = getattr(backend, f"{self.name}_backward")(*arrays, **self.options(arrays[0], attrs))
         return gradient
 
 
@@ -613,11 +619,54 @@ def _cross_entropy(row: list[float], target: list[float]) -> float:
 _LOSS_SHAPES: tuple[tuple[Shape], ...] = (((1,),), ((3, 1),), ((5, 4),), ((2, 3, 5),), ((33, 65),))
 _CLASS_SHAPES: tuple[tuple[Shape], ...] = (((1, 1),), ((1, 10),), ((6, 4),), ((33, 65),))
 
+_COLUMN_SHAPES: tuple[tuple[Shape], ...] = (((3, 1),), ((5, 4),), ((2, 3, 5),), ((33, 65),))
+
+
+def _reductions(*options: Attrs) -> tuple[Attrs, ...]:
+    """Every reduction by itself, with weights of rows, and with each of `options` without and with such weights."""
+    choices = LOSSES["mse"].attrs["reduction"].choices
+    rows: tuple[Attrs, ...] = ({}, {"sample_weight": "per row"})
+    return tuple({"reduction": choice, **option, **row} for choice in choices for option in ({}, *options) for row in rows)
+
+
 LOSS_CASES = (
     LossCase("mse", "values", _LOSS_SHAPES, target=wide, exact=_mse, gradient=FEW_ULP),
-    LossCase("cross_entropy", "indices", _CLASS_SHAPES, target=_indices, exact=_cross_entropy_of_class),
-    LossCase("cross_entropy", "values", _CLASS_SHAPES, target=_probabilities, exact=_cross_entropy),
+    LossCase(
+        "cross_entropy",
+        "indices",
+        _CLASS_SHAPES,
+        target=_indices,
+        exact=_cross_entropy_of_class,
+        attrs=_reductions(
+            {"weight": "per column"},
+            {"ignore_index": 0},
+            {"label_smoothing": 0.1},
+            {"weight": "per column", "ignore_index": 1, "label_smoothing": 0.3},
+        ),
+    ),
+    LossCase(
+        "cross_entropy",
+        "values",
+        _CLASS_SHAPES,
+        target=_probabilities,
+        exact=_cross_entropy,
+        attrs=_reductions(
+            {"weight": "per column"}, {"label_smoothing": 0.1}, {"weight": "per column", "label_smoothing": 0.3}
+        ),
+    ),
     LossCase("bce_with_logits", "values", _LOSS_SHAPES, target=_unit_interval, exact=_bce_with_logits),
+    LossCase(
+        "bce_with_logits",
+        "values",
+        _COLUMN_SHAPES,
+        target=_unit_interval,
+        exact=_bce_with_logits,
+        attrs=_reductions(
+            {"weight": "per column"},
+            {"pos_weight": 2.5},
+            {"weight": "per column", "pos_weight": "per column"},
+        )[2:],
+    ),
 )
 
 

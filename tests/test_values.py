@@ -5,10 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nncore.optable import LOSSES
 from op_cases import DTYPES, LOSS_CASES, OP_CASES, variants
 
 ELEMENTWISE = [case for case in OP_CASES if case.exact]
 ROWWISE = [case for case in OP_CASES if case.exact_row]
+
+
+def plain(params):
+    """Losses without weights and with the default options, of which the cases have a formula."""
+    return [p for p in params if set(p.values[2]) == {"reduction"}]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -33,10 +39,10 @@ def test_rowwise(backend, case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("case", "shapes", "attrs"), variants(LOSS_CASES))
+@pytest.mark.parametrize(("case", "shapes", "attrs"), plain(variants(LOSS_CASES)))
 def test_loss(backend, case, shapes, attrs, dtype):
     x, t = case.arrays(shapes, dtype)
-    if case.name != "cross_entropy":
+    if not LOSSES[case.name].per_row:
         x, t = x.ravel(), t.ravel()
     values = np.array([case.exact(value, target) for value, target in zip(x.tolist(), t.tolist(), strict=True)])
     expected = {"none": values, "sum": values.sum(), "mean": values.mean()}[attrs["reduction"]]

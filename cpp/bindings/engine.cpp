@@ -116,21 +116,30 @@ class PyEngine {
     return outputs;
   }
 
-  std::tuple<size_t, size_t, size_t, double, std::vector<double>> run(
-      const std::vector<py::array>& inputs, const py::array& target, bool indices, const std::optional<py::array>& order,
-      size_t start, size_t batch_size, const std::string& loss, bool mean, const std::vector<std::string>& metrics,
+  // (name, attributes, array options, mean) as in Objective.
+  using LossChoice = std::tuple<std::string, std::vector<double>, std::vector<std::vector<double>>, bool>;
+
+  std::tuple<size_t, size_t, size_t, std::vector<double>> run(
+      const std::vector<py::array>& inputs, const py::array& target, bool indices,
+      const std::optional<py::array>& sample_weight, const std::optional<py::array>& order, size_t start, size_t batch_size,
+      const LossChoice& loss, const std::optional<int64_t>& ignored, const std::vector<std::string>& metrics,
       const std::optional<RuleArgument>& rule, const std::vector<double>& rates, double deadline,
       const std::vector<double>& sums) {
     const std::vector<SampleArray> samples = sample_arrays(inputs);
-    const size_t rows = samples[0].rows, width = indices ? 1 : product(output_shapes_[0]);
+    const size_t rows = samples[0].rows;
     if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
     const size_t samples_count = order ? static_cast<size_t>(order->size()) : rows;
     if (start > samples_count)
       throw std::invalid_argument("start: expected a position among the samples, got " + std::to_string(start));
-    expect_size(target, static_cast<py::ssize_t>(rows * width), "target");
-    const TargetArray targets{{data_of(target), source_of(target.dtype(), "target"), rows, width}, indices};
-    if (indices && (targets.array.type == Source::kF32 || targets.array.type == Source::kF64))
-      throw py::type_error("target: expected integer class indices");
+    Objective objective;
+    objective.target = target_array(target, indices, rows);
+    std::tie(objective.loss, objective.attrs, objective.arrays, objective.mean) = loss;
+    objective.ignored = ignored;
+    objective.metrics = metrics;
+    if (sample_weight) {
+      expect_size(*sample_weight, static_cast<py::ssize_t>(rows), "sample_weight");
+      objective.sample_weight = contiguous<double>(*sample_weight, "sample_weight");
+    }
     RunOptions options;
     if (order) {
       options.order = contiguous<int64_t>(*order, "order");
@@ -138,9 +147,6 @@ class PyEngine {
     }
     options.start = start;
     options.batch_size = batch_size;
-    options.loss = loss;
-    options.mean = mean;
-    options.metrics = metrics;
     options.deadline = deadline;
     options.sums = sums;
     const OptimizerStep step = rule ? optimizer_step(*rule, rates) : OptimizerStep{};
@@ -151,9 +157,12 @@ class PyEngine {
       for (size_t i = start; i < options.order_size; ++i)
         if (static_cast<uint64_t>(options.order[i]) >= rows)
           throw std::invalid_argument("order: expected indices of samples");
-      outcome = engine_->run(samples, targets, options);
+      outcome = engine_->run(samples, objective, options);
     }
-    return {outcome.position, outcome.samples, outcome.steps, outcome.loss, outcome.metrics};
+    std::vector<double> totals{outcome.loss};
+    totals.insert(totals.end(), outcome.metrics.begin(), outcome.metrics.end());
+    totals.insert(totals.end(), {outcome.loss_weight, outcome.metric_weight});
+    return {outcome.position, outcome.samples, outcome.steps, totals};
   }
 
   // Without Python's lock, as everything that waits for the engine: its holder may call Python.
@@ -215,6 +224,16 @@ class PyEngine {
       samples.push_back({data_of(inputs[i]), source_of(inputs[i].dtype(), "inputs"), rows, width});
     }
     return samples;
+  }
+
+  // Targets of `rows` samples; the engine checks their width.
+  static TargetArray target_array(const py::array& target, bool indices, size_t rows) {
+    const Source type = source_of(target.dtype(), "target");
+    if (indices && (type == Source::kF32 || type == Source::kF64))
+      throw py::type_error("target: expected integer class indices");
+    const size_t size = static_cast<size_t>(target.size()), width = rows ? size / rows : 0;
+    if (size != width * rows) throw std::invalid_argument("target: expected as many numbers for each sample");
+    return {{data_of(target), type, rows, width}, indices};
   }
 
   std::vector<py::array> new_arrays(const std::vector<std::vector<int64_t>>& shapes, size_t rows,
@@ -284,9 +303,9 @@ void register_engine(py::module_& module) {
       .def("backward", &PyEngine::backward, py::arg("gradients"))
       .def("update", &PyEngine::update, py::arg("rule"), py::arg("rates"))
       .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
-      .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("order"),
-           py::arg("start"), py::arg("batch_size"), py::arg("loss"), py::arg("mean"), py::arg("metrics"), py::arg("rule"),
-           py::arg("rates"), py::arg("deadline"), py::arg("sums"))
+      .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("sample_weight"),
+           py::arg("order"), py::arg("start"), py::arg("batch_size"), py::arg("loss"), py::arg("ignored"),
+           py::arg("metrics"), py::arg("rule"), py::arg("rates"), py::arg("deadline"), py::arg("sums"))
       .def_property_readonly("pending_rows", &PyEngine::pending_rows)
       .def_property_readonly("seed", &PyEngine::seed)
       .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)

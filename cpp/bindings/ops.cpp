@@ -193,30 +193,43 @@ void philox_of(const py::array& counters, const py::array& keys, const py::array
                           contiguous<uint32_t>(keys, "keys"), static_cast<size_t>(n));
 }
 
-// Sum of the losses of rows [rows, n]; fills the arrays that are given.
+// Sum of the losses of rows [rows, n]; fills the arrays that are given. See LossArgs.
 double loss_of(const std::string& name, const py::array& pred, const py::array& target, bool indices,
-               const std::optional<py::array>& row_loss, const std::optional<py::array>& values,
-               const std::optional<py::array>& gradient, double scale) {
+               const std::vector<double>& attrs, const std::vector<std::optional<py::array>>& arrays,
+               const std::optional<py::array>& row_scale, const std::optional<py::array>& row_loss,
+               const std::optional<py::array>& values, const std::optional<py::array>& gradient, double scale) {
   if (pred.ndim() != 2) throw std::invalid_argument("input: expected a matrix");
   if (row_loss) expect_size(*row_loss, pred.shape(0), "row_loss");
-  if (values) expect_size(*values, pred.size(), "values");
+  if (row_scale) expect_size(*row_scale, pred.shape(0), "row_scale");
   if (gradient) expect_size(*gradient, pred.size(), "gradient");
-  expect_size(target, indices ? pred.shape(0) : pred.size(), "target");
+  if (arrays.size() > kMaxLossArrays) throw std::invalid_argument("arrays: too many");
   return with_type(pred, [&](auto zero) {
     using T = decltype(zero);
+    const Loss<T>& f = find_loss(kernels<T>(), name);
     LossArgs<T> args{};
     args.rows = static_cast<size_t>(pred.shape(0));
     args.n = static_cast<size_t>(pred.shape(1));
+    const size_t parts = part_count(f, args.n), width = f.parts == LossParts::kHalf ? parts : args.n;
+    if (values) expect_size(*values, static_cast<py::ssize_t>(args.rows * parts), "values");
+    expect_size(target, static_cast<py::ssize_t>(indices ? args.rows : args.rows * width), "target");
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      if (!arrays[i]) continue;
+      expect_size(*arrays[i], pred.shape(1), "arrays");
+      args.arrays[i] = contiguous<T>(*arrays[i], "arrays");
+    }
+    args.attrs = attrs.data();
+    args.row_scale = row_scale ? contiguous<T>(*row_scale, "row_scale") : nullptr;
     args.pred = contiguous<T>(pred, "input");
     args.target = indices ? nullptr : contiguous<T>(target, "target");
     args.index = indices ? contiguous<int32_t>(target, "target") : nullptr;
-    args.ld_pred = args.ld_target = args.ld_dpred = args.n;
+    args.ld_pred = args.ld_dpred = args.n;
+    args.ld_target = width;
     args.row_loss = row_loss ? contiguous<double>(*row_loss, "row_loss", true) : nullptr;
     args.values = values ? contiguous<T>(*values, "values", true) : nullptr;
     args.dpred = gradient ? contiguous<T>(*gradient, "gradient", true) : nullptr;
     args.scale = static_cast<T>(scale);
     for (size_t r = 0; indices && r < args.rows; ++r)
-      if (args.index[r] < 0 || static_cast<size_t>(args.index[r]) >= args.n)
+      if (args.index[r] < -1 || (args.index[r] >= 0 && static_cast<size_t>(args.index[r]) >= args.n))
         throw std::invalid_argument("target: class index out of range");
     const py::gil_scoped_release release;
     return loss(kernels<T>(), name, args);
@@ -260,8 +273,9 @@ void register_ops(py::module_& module) {
   module.def("dense", &dense_of, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("out"), py::arg("activation"),
              py::arg("attrs"));
   module.def("philox4x32", &philox_of, py::arg("counters"), py::arg("keys"), py::arg("words"));
-  module.def("loss", &loss_of, py::arg("name"), py::arg("pred"), py::arg("target"), py::arg("indices"), py::arg("row_loss"),
-             py::arg("values"), py::arg("gradient"), py::arg("scale"));
+  module.def("loss", &loss_of, py::arg("name"), py::arg("pred"), py::arg("target"), py::arg("indices"), py::arg("attrs"),
+             py::arg("arrays"), py::arg("row_scale"), py::arg("row_loss"), py::arg("values"), py::arg("gradient"),
+             py::arg("scale"));
   module.def("rule_step", &rule_step_of, py::arg("name"), py::arg("p"), py::arg("g"), py::arg("states"), py::arg("hyper"),
              py::arg("iteration"));
 }

@@ -158,7 +158,7 @@ class EngineOf final : public Engine {
     faults.rethrow();
   }
 
-  RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) override;
+  RunOutcome run(const std::vector<SampleArray>& inputs, const Objective& objective, const RunOptions& options) override;
 
  private:
   static constexpr size_t kMostRows = 256;        // rows that a thread carries through the network at once in predict()
@@ -246,7 +246,7 @@ class EngineOf final : public Engine {
 };
 
 template <class T>
-RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) {
+RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Objective& objective, const RunOptions& options) {
   const std::lock_guard<ForkAwareMutex> lock(mutex_);
   const auto began = std::chrono::steady_clock::now();
   const bool training = options.optimizer != nullptr;
@@ -257,7 +257,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
   Workspace<T>& workspace = training ? training_ : inference_;
   const int count = threads(block, training ? 3 : 1);
   const size_t width = network_.width(static_cast<size_t>(network_.graph().outputs[0]));
-  Scoring<T> scoring(kernels_, workspace, target, options, block, width, count);  // refuses what does not fit
+  Scoring<T> scoring(kernels_, workspace, objective, options, block, width, count);  // refuses what does not fit
   if (block == 0) return scoring.outcome();
   if (training) pending_rows_.reset();
   workspace.prepare(block, training ? Level::kTraining : Level::kInference);
@@ -279,22 +279,22 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Target
       gather(workspace, inputs, options.order, at, mine);
       const Pass pass{training, seed, static_cast<uint32_t>(draws + step), &faults};
       workspace.forward(team, rows, mine, pass);
-      scoring.score(team.rank, at, rows, mine);
+      const bool teaches = scoring.score(team.rank, at, rows, mine);
       if (training) workspace.backward(team, rows, mine, pass);
-      if (training && team.rank == 0) updates->begin_step();
+      if (training && teaches && team.rank == 0) updates->begin_step();
       team.barrier();
 
       if (scoring.failed() || faults.any()) break;
       if (team.rank == 0) {
-        scoring.collect(rows);
-        if (training) {
+        scoring.collect(at, rows);
+        if (training && teaches) {
           workspace.commit(rows);
           updates->end_step();
         }
         stop = (training && updates->exhausted()) ||
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
       }
-      if (training)
+      if (training && teaches)
         updates->step(
             team, [&](const auto& f) { for_tasks(team, bounds, f); },
             [&](const GradientTask& task) { workspace.parameter_gradient(task, rows); });

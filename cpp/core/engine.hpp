@@ -27,6 +27,19 @@ struct TargetArray {
   bool indices;
 };
 
+// What an output is trained for and measured by. A row's share in the mean loss is its sample weight, times the weight of
+// its class where the loss says so; in the means of metrics it is its sample weight. Rows to ignore have no share.
+struct Objective {
+  TargetArray target;
+  std::string loss;
+  std::vector<double> attrs;                // of the loss's row in the op table, in that order
+  std::vector<std::vector<double>> arrays;  // its array options: a number for each column, or empty
+  bool mean = true;                         // the loss of a batch is the mean of its parts, otherwise their sum
+  std::optional<int64_t> ignored;           // class index of rows to ignore
+  const double* sample_weight = nullptr;    // by sample, or null: all 1
+  std::vector<std::string> metrics;
+};
+
 // Parameters with hyper-parameters of their own.
 struct OptimizerGroup {
   std::vector<double> hyper;  // the learning rate among them does not count
@@ -49,18 +62,17 @@ struct RunOptions {
   const int64_t* order = nullptr;  // indices of samples, or null for all in storage order
   size_t order_size = 0;
   size_t start = 0, batch_size = 1;
-  std::string loss;
-  bool mean = true;  // the loss of a batch is the mean of its parts, otherwise their sum
-  std::vector<std::string> metrics;
   const OptimizerStep* optimizer = nullptr;  // null: evaluate
   double deadline = 0;                       // seconds
-  std::vector<double> sums;                  // loss and metrics to go on from; empty: zeros
+  std::vector<double> sums;                  // RunOutcome::sums to go on from; empty: zeros
 };
 
+// Sums over the samples: of loss and metrics, each times the row's share, and of the shares.
 struct RunOutcome {
   size_t position = 0, samples = 0, steps = 0;
   double loss = 0;
   std::vector<double> metrics;
+  double loss_weight = 0, metric_weight = 0;
 };
 
 // The loss of a batch is not finite.
@@ -87,7 +99,7 @@ class Engine {
                         const std::vector<void*>& input_gradients) = 0;
   virtual void update(const OptimizerStep& optimizer) = 0;
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
-  virtual RunOutcome run(const std::vector<SampleArray>& inputs, const TargetArray& target, const RunOptions& options) = 0;
+  virtual RunOutcome run(const std::vector<SampleArray>& inputs, const Objective& objective, const RunOptions& options) = 0;
 
   // accumulated: gradients in the sum that waits for its update.
   uint64_t seed = 0, draws = 0, iterations = 0, accumulated = 0;

@@ -116,10 +116,16 @@ void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, si
 }
 
 template <class T>
+const Loss<T>& find_loss(const Kernels<T>& kernels, const std::string& name) {
+  return find_named(kernels.losses, static_cast<size_t>(kernels.loss_count), name, "loss");
+}
+
+template <class T>
 double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args) {
-  const Loss<T>& f = find_named(kernels.losses, static_cast<size_t>(kernels.loss_count), name, "loss");
+  const Loss<T>& f = find_loss(kernels, name);
   Buffer<double> row_loss(args.row_loss ? 0 : args.rows);
   if (!args.row_loss) args.row_loss = row_loss.data();
+  const size_t parts = part_count(f, args.n);
   split(args.rows, 1, kElement * static_cast<double>(args.n), [&](size_t begin, size_t end) {
     LossArgs<T> part = args;
     part.rows = end - begin;
@@ -127,7 +133,8 @@ double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args
     if (args.target) part.target += begin * args.ld_target;
     if (args.index) part.index += begin;
     part.row_loss += begin;
-    if (args.values) part.values += begin * args.n;
+    if (args.values) part.values += begin * parts;
+    if (args.row_scale) part.row_scale += begin;
     if (args.dpred) part.dpred += begin * args.ld_dpred;
     f.run(part);
   });
@@ -183,6 +190,7 @@ void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T
   template void product(const Kernels<T>&, T*, const T* const*, size_t, size_t);                                       \
   template void sum_over(const Kernels<T>&, T*, const T* const*, size_t, T, size_t);                                   \
   template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                          \
+  template const Loss<T>& find_loss(const Kernels<T>&, const std::string&);                                            \
   template double loss(const Kernels<T>&, const std::string&, LossArgs<T>);                                            \
   template void rule_step(const Kernels<T>&, const std::string&, T*, const T*, T* const*, size_t,                      \
                           const std::vector<double>&, double)

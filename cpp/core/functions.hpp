@@ -51,7 +51,10 @@ void sum_over(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, 
 template <class T>
 void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n);
 
-// Losses of contiguous rows; see LossArgs. Returns the sum of the row losses, added in row order.
+template <class T>
+const Loss<T>& find_loss(const Kernels<T>& kernels, const std::string& name);
+
+// Losses of rows; see LossArgs. Returns the sum of the row losses, added in row order.
 template <class T>
 double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args);
 

@@ -61,7 +61,9 @@ struct Channels {
   size_t rows, ld, positions, step, n;
 };
 
-// A loss of rows of predictions. row_loss[r] is the sum over the row's n columns; values and dpred may be null;
+constexpr int kMaxLossArrays = 2;
+
+// A loss of rows of predictions. row_loss[r] is the sum over the row's parts; values and dpred may be null;
 // dpred = scale * d(sum of row losses)/d(pred); what lies between its rows is left alone.
 template <class T>
 struct LossArgs {
@@ -70,20 +72,32 @@ struct LossArgs {
   size_t ld_pred;
   const T* target;  // values [rows, ld_target], or null
   size_t ld_target;
-  const int32_t* index;  // class of each row, or null
+  const int32_t* index;             // class of each row, or null; a row of a negative class costs nothing
+  const double* attrs;              // those of the loss's row in the op table, in that order
+  const T* arrays[kMaxLossArrays];  // its array options, n numbers each; null: not given
   double* row_loss;
-  T* values;  // elementwise losses [rows, n], contiguous, or null
+  T* values;  // the parts of each row [rows, parts], contiguous, or null; for losses of one part they are the row losses
   T* dpred;
   size_t ld_dpred;
   T scale;
+  const T* row_scale;  // one for each row instead of `scale`, or null; a row of scale 0 has gradient 0, come what may
 };
+
+// What the mean of a loss is taken over.
+enum class LossParts : int { kRow, kElements, kHalf };  // one part for each row, for each element, for each two elements
 
 template <class T>
 struct Loss {
   const char* name;
-  bool elementwise;  // mean over elements instead of over rows; gives `values`
+  LossParts parts;
+  bool class_mean;  // with class indices, a row's share in the mean is the weight of its class, arrays[0]
   void (*run)(const LossArgs<T>& args);
 };
+
+template <class T>
+size_t part_count(const Loss<T>& loss, size_t n) {
+  return loss.parts == LossParts::kRow ? 1 : loss.parts == LossParts::kHalf ? n / 2 : n;
+}
 
 constexpr int kMaxCoefficients = 16;
 constexpr int kMaxStates = 3;

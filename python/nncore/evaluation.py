@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -67,13 +68,20 @@ class Evaluation:
             metric.reset()
 
     def run(
-        self, x: Array, target: Array, order: Order | None, start: int, batch_size: int, sums: Sequence[float] = ()
+        self,
+        x: Array,
+        target: Array,
+        sample_weight: Array | None,
+        order: Order | None,
+        start: int,
+        batch_size: int,
+        sums: Sequence[float] = (),
     ) -> RunResult:
         """Evaluate whole batches from sample `start` on; as `Engine.run`, and the metrics have seen the samples."""
         total = len(x) if order is None else len(order)
         stop = min(start + batch_size * max(1, _BLOCK // batch_size), total)
         block: slice | Order = slice(start, stop) if order is None else order[start:stop]
-        targets = target[block]
+        targets, weights = target[block], None if sample_weight is None else sample_weight[block]
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
                 outputs = self._engine.predict([x[block]], batch_size)
@@ -88,12 +96,26 @@ class Evaluation:
                     rule=None,
                     deadline=math.inf,
                     sums=sums,
+                    sample_weight=weights,
                 )
         except FloatingPointError:
             raise FloatingPointError(f"the loss of the samples {start} to {stop - 1} is not finite") from None
+        self._update(outputs[0], targets, weights)
+        return replace(result, position=stop)
+
+    def _update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
+        ignore_index = self._loss.filled.get("ignore_index")
+        if ignore_index is not None and targets.ndim == 1 and (targets == ignore_index).any():
+            known = targets != ignore_index
+            outputs, targets, weights = outputs[known], targets[known], None if weights is None else weights[known]
+        if len(targets) == 0:
+            return
         for metric in self._metrics:
-            metric.update(targets, probabilities(outputs[0], self._loss.name) if metric.probabilities else outputs[0])
-        return RunResult(stop, result.samples, result.steps, result.loss, result.metrics)
+            y = probabilities(outputs, self._loss.name) if metric.probabilities else outputs
+            if weights is None:
+                metric.update(targets, y)
+            else:
+                metric.update(targets, y, sample_weight=weights)
 
     def results(self) -> dict[str, float]:
         """The metrics over all samples, by name."""

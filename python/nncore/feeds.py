@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["ArrayFeed", "BatchFeed", "Feed", "LoaderFeed", "Order", "Totals"]
 
 Order = npt.NDArray[np.int64]
-# run(x, target, order, start, batch_size, sums), as Engine.run
-Run = Callable[[Array, Array, Order | None, int, int, Sequence[float]], RunResult]
+# run(x, target, sample_weight, order, start, batch_size, sums), as Engine.run
+Run = Callable[[Array, Array, Array | None, Order | None, int, int, Sequence[float]], RunResult]
 
 _NO_SUMS: tuple[float, ...] = ()
 
@@ -42,10 +42,15 @@ class Feed(ABC):
 
 
 class ArrayFeed(Feed):
-    """Samples `x` [n, ...] and `target` [n, ...] in memory: whole stretches of a pass are one call of the engine."""
+    """Samples `x` [n, ...] and `target` [n, ...] in memory: whole stretches of a pass are one call of the engine.
 
-    def __init__(self, x: Array, target: Array, batch_size: int) -> None:
+    Attributes:
+        sample_weight: what each sample counts, [n], or None.
+    """
+
+    def __init__(self, x: Array, target: Array, sample_weight: Array | None, batch_size: int) -> None:
         self.samples: int = len(x)
+        self.sample_weight = sample_weight
         self._x, self._target, self._batch_size = x, target, batch_size
 
     @property
@@ -55,7 +60,8 @@ class ArrayFeed(Feed):
 
     def part(self, start: int, stop: int) -> ArrayFeed:
         """The samples start .. stop - 1, not copied."""
-        return ArrayFeed(self._x[start:stop], self._target[start:stop], self._batch_size)
+        weights = None if self.sample_weight is None else self.sample_weight[start:stop]
+        return ArrayFeed(self._x[start:stop], self._target[start:stop], weights, self._batch_size)
 
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
         """One pass, a result for each call that the engine's deadline ended."""
@@ -64,16 +70,16 @@ class ArrayFeed(Feed):
     def _in_order(self, run: Run, order: Order | None) -> Iterator[RunResult]:
         position, sums = 0, _NO_SUMS
         while position < self.samples:
-            result = run(self._x, self._target, order, position, self._batch_size, sums)
-            position, sums = result.position, (result.loss, *result.metrics)
+            result = run(self._x, self._target, self.sample_weight, order, position, self._batch_size, sums)
+            position, sums = result.position, result.sums
             yield result
 
 
 class LoaderFeed(ArrayFeed):
     """The arrays of a `DataLoader`, in the loader's own batches and orders, without its copies."""
 
-    def __init__(self, x: Array, target: Array, loader: DataLoader) -> None:
-        super().__init__(x, target, loader.batch_size)
+    def __init__(self, x: Array, target: Array, sample_weight: Array | None, loader: DataLoader) -> None:
+        super().__init__(x, target, sample_weight, loader.batch_size)
         if loader.drop_last:
             self.samples = len(loader) * loader.batch_size
         if not self.samples:
@@ -86,9 +92,14 @@ class LoaderFeed(ArrayFeed):
 
 
 class BatchFeed(Feed):
-    """An iterable of batches (x, y), asked anew for each pass; `check` makes arrays for the engine of each batch."""
+    """An iterable of batches (x, y) or (x, y, sample_weight), asked anew for each pass.
 
-    def __init__(self, batches: Iterable[Any], check: Callable[[Any, Any], tuple[Array, Array]], passes: int) -> None:
+    `check` makes arrays for the engine of each batch.
+    """
+
+    def __init__(
+        self, batches: Iterable[Any], check: Callable[..., tuple[Array, Array, Array | None]], passes: int
+    ) -> None:
         if not isinstance(batches, Iterable):
             raise TypeError(f"x: expected an array with y beside it, or an iterable of batches (x, y), got {batches!r}")
         if passes > 1 and isinstance(batches, Generator):
@@ -100,13 +111,15 @@ class BatchFeed(Feed):
         """One pass, a result for each batch, in the iterable's own order."""
         samples, sums = 0, _NO_SUMS
         for place, batch in enumerate(self._batches):
-            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 got = f"{type(batch).__name__} of length {len(batch)}" if hasattr(batch, "__len__") else repr(batch)
-                raise ValueError(f"x: expected an iterable of batches (x, y), got a {got} at position {place}")
-            x, target = self._check(*batch)
+                raise ValueError(
+                    f"x: expected an iterable of batches (x, y) or (x, y, sample_weight), got a {got} at position {place}"
+                )
+            x, target, sample_weight = self._check(*batch)
             samples += len(x)
-            result = run(x, target, None, 0, len(x), sums)
-            sums = (result.loss, *result.metrics)
+            result = run(x, target, sample_weight, None, 0, len(x), sums)
+            sums = result.sums
             yield result
         if not samples:
             again = "no batches in this epoch: it cannot be repeated" if self.samples else "no batches"
@@ -115,18 +128,21 @@ class BatchFeed(Feed):
 
 
 class Totals:
-    """The samples of a pass so far, and means over them by name."""
+    """Weighted means of loss and metrics over a pass so far, by name; the loss comes first."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
-        self._samples = 0
         self._sums: Sequence[float] = _NO_SUMS
+        self._weights: Sequence[float] = _NO_SUMS
 
     def add(self, result: RunResult) -> None:
         """Count `result` in, which goes on from the sums of the one before."""
-        self._samples += result.samples
         self._sums = (result.loss, *result.metrics)
+        self._weights = (result.loss_weight, *[result.metric_weight] * len(result.metrics))
 
     def means(self) -> dict[str, float]:
-        """Loss and metrics per sample so far."""
-        return {name: total / self._samples for name, total in zip(self._names, self._sums, strict=True)}
+        """Loss and metrics so far; 0 where nothing weighed anything."""
+        return {
+            name: total / weight if weight > 0 else 0.0
+            for name, total, weight in zip(self._names, self._sums, self._weights, strict=True)
+        }

@@ -1,6 +1,11 @@
 """Losses: what a model minimises, and which targets each accepts.
 
 A loss object configures ``Model.compile`` and, called on arrays, gives the value and the gradient for one's own loops.
+
+All take ``reduction``: ``"mean"``, ``"sum"`` or ``"none"``. A mean with sample weights w is the weighted mean
+``sum(w * loss) / sum(w)``; with the class weights of `CrossEntropyLoss` and `NLLLoss`, which PyTorch averages in the same
+way, both weights multiply. The mean of a batch in which nothing weighs anything, as where all rows are to be ignored, is
+0, and training takes no step on it (PyTorch: NaN).
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ __all__ = ["LOSSES", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss",
 
 
 class Loss(ABC):
-    """A row of `nncore.optable.LOSSES` with its reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """A row of `nncore.optable.LOSSES` with its options.
 
     Attributes:
         name: the row's name.
@@ -29,16 +34,20 @@ class Loss(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, reduction: str = "mean") -> None:
-        self.spec = LossSpec(self.name, ROWS[self.name].fill({"reduction": reduction}))
+    def __init__(self, reduction: str = "mean", **options: Any) -> None:  # noqa: ANN401 - each subclass says which
+        row = ROWS[self.name]
+        arrays = {key: vector(key, value) for key, value in options.items() if key in row.arrays and value is not None}
+        attrs = {key: value for key, value in options.items() if key not in row.arrays}
+        self.spec = LossSpec(self.name, row.fill({"reduction": reduction, **attrs}), arrays)
 
     @property
     def attrs(self) -> Mapping[str, AttrValue]:
-        """The options."""
+        """The options that are no vectors."""
         return self.spec.attrs
 
-    def check_output(self, shape: Shape) -> None:  # noqa: B027 - most losses follow any output
+    def check_output(self, shape: Shape) -> None:
         """Raise ValueError unless the loss can follow an output of per-sample `shape`."""
+        _ = self.spec.encoded(shape)
 
     @abstractmethod
     def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
@@ -51,16 +60,17 @@ class Loss(ABC):
             ValueError: the wrong shape, or values that cannot be targets.
         """
 
-    def __call__(self, y: npt.ArrayLike, t: npt.ArrayLike) -> tuple[Any, Array]:
+    def __call__(self, y: npt.ArrayLike, t: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> tuple[Any, Array]:
         """Value of the loss and its gradient with respect to `y`.
 
         Args:
             y: outputs [n, ...], float32 or float64.
             t: targets for them.
+            sample_weight: what each sample counts, [n]; without it, one.
 
         Returns:
-            A float, or with reduction ``"none"`` an array (for cross-entropy [n], else of y's shape); and dy of y's shape
-            (with ``"none"`` the gradient of the sum).
+            A float, or with reduction ``"none"`` an array (for losses of whole rows such as cross-entropy [n], else of the
+            target's shape); and dy of y's shape (with ``"none"`` the gradient of the sum).
 
         >>> value, dy = MSELoss()(np.array([[1.0], [3.0]]), np.array([[0.0], [3.0]]))
         >>> value, dy.tolist()
@@ -73,12 +83,18 @@ class Loss(ABC):
             y = y.astype(np.float64)
         self.check_output(y.shape[1:])
         t = self.check_target(t, len(y), y.shape[1:], y.dtype, "t")
-        reduction = self.attrs["reduction"]
-        value = getattr(ops, self.name)(y, t, reduction=reduction)
-        return value, getattr(ops, f"{self.name}_backward")(y, t, reduction=reduction)
+        value = getattr(ops, self.name)(y, t, **self.spec.options, sample_weight=sample_weight)
+        return value, getattr(ops, f"{self.name}_backward")(y, t, **self.spec.options, sample_weight=sample_weight)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.attrs.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.spec.options.items())})"
+
+
+def vector(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
+    """The array option `name` as numbers that are finite and not negative; one number stands for a vector of length 1."""
+    from nncore.reference.reductions import check_columns  # here: importing nncore loads no reference
+
+    return tuple(check_columns(name, value).tolist())
 
 
 def _rows(target: npt.ArrayLike, rows: int, what: str) -> Array:
@@ -100,7 +116,66 @@ def _values(array: Array, output: Shape, dtype: npt.DTypeLike, low: float, high:
     return array
 
 
-class MSELoss(Loss):
+class ElementLoss(Loss):
+    """A loss of single elements: targets are finite values of y's shape, where [n] is accepted for y [n, 1].
+
+    Attributes:
+        low, high: bounds of the targets.
+    """
+
+    low: ClassVar[float] = -np.inf
+    high: ClassVar[float] = np.inf
+
+    def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
+        """Values [n, *output]."""
+        return _values(_rows(target, rows, what), output, dtype, self.low, self.high, what)
+
+
+class ClassLoss(Loss):
+    """A loss of rows of scores: y is [n, classes >= 2] and targets are integer class indices [n] or [n, 1].
+
+    Attributes:
+        hint: what the message for an output of one score adds.
+    """
+
+    hint: ClassVar[str] = ""
+
+    def check_output(self, shape: Shape) -> None:
+        """Raise ValueError unless the output is one vector of at least two scores per sample, with a weight for each."""
+        if len(shape) != 1 or shape[0] < 2:
+            hint = self.hint if shape == (1,) else ""
+            raise ValueError(
+                f"loss {self.name!r}: expected an output of shape (n, classes >= 2), got {batch_shape(shape)}{hint}"
+            )
+        for key, array in self.spec.arrays.items():
+            if len(array) != shape[0]:
+                raise ValueError(f"{key}: expected one number for each of {shape[0]} classes, got {len(array)}")
+
+    def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
+        """Indices [n] as int32 or int64; where the row has probabilities too, those [n, classes]."""
+        array = _rows(target, rows, what)
+        if "values" in ROWS[self.name].targets and array.shape[1:] not in ((), (1,)):
+            return _values(array, output, dtype, 0.0, np.inf, what)
+        if array.shape[1:] not in ((), (1,)):
+            raise ValueError(f"{what}: expected class indices of shape ({rows},), got {array.shape}")
+        if array.dtype.kind == "f":
+            check_finite(array, what)
+            raise TypeError(
+                f"{what}: expected integer class indices in shape {array.shape}, got {array.dtype}; cast with .astype(int)"
+            )
+        array = array.reshape(-1)
+        classes = output[0]
+        if int(array.min()) < 0 or int(array.max()) >= classes:
+            bad = (array < 0) | (array >= classes)
+            if "ignore_index" in self.attrs:
+                bad &= array != self.attrs["ignore_index"]
+            if bad.any():
+                row = int(bad.argmax())
+                raise ValueError(f"{what}: expected class indices from 0 to {classes - 1}, got {array[row]} in row {row}")
+        return array if array.dtype in (np.int32, np.int64) else array.astype(np.int32)
+
+
+class MSELoss(ElementLoss):
     """Mean squared error: the mean over all elements of (y - t)^2.
 
     Targets: finite values of y's shape; [n] is accepted for y [n, 1].
@@ -110,31 +185,47 @@ class MSELoss(Loss):
 
     name = "mse"
 
-    def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
-        """Values [n, *output]."""
-        return _values(_rows(target, rows, what), output, dtype, -np.inf, np.inf, what)
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
 
 
-class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy on logits: the mean over all elements of log(1 + exp(y)) - t y.
+class BCEWithLogitsLoss(ElementLoss):
+    """Binary cross-entropy on logits: the mean of weight (pos_weight t log(1 + exp(-y)) + (1 - t) log(1 + exp(y))).
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        weight: of each column of y (its last axis), or one number for all; the mean does not divide by it.
+        pos_weight: as `weight`: how much more a positive counts than a negative.
 
     Targets: values in [0, 1] of y's shape; [n] is accepted for y [n, 1].
 
     Source: PyTorch ``BCEWithLogitsLoss``.
+
+    >>> value, dy = BCEWithLogitsLoss(pos_weight=3.0)(np.zeros((1, 1)), [1])
+    >>> round(value, 6), dy.tolist()
+    (2.079442, [[-1.5]])
     """
 
     name = "bce_with_logits"
+    low, high = 0.0, 1.0
 
-    def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
-        """Values [n, *output] in [0, 1]."""
-        return _values(_rows(target, rows, what), output, dtype, 0.0, 1.0, what)
+    def __init__(
+        self, reduction: str = "mean", weight: npt.ArrayLike | None = None, pos_weight: npt.ArrayLike | None = None
+    ) -> None:
+        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
 
 
-class CrossEntropyLoss(Loss):
-    """Cross-entropy on logits: the mean over rows of -sum_c t_c log softmax(y)_c.
+class CrossEntropyLoss(ClassLoss):
+    """Cross-entropy on logits: the mean over rows of -sum_c weight_c q_c log softmax(y)_c.
 
-    The last layer needs no softmax: y [n, classes >= 2] are logits. Targets: integer class indices [n] or [n, 1], or
-    probabilities (one-hot or not) [n, classes].
+    The last layer needs no softmax: y [n, classes >= 2] are logits. Targets t: integer class indices [n] or [n, 1], or
+    probabilities (one-hot or not) [n, classes]. With label smoothing s, q = (1 - s) t + s / classes.
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``. The mean over class indices is sum(loss) / sum(weight[t]).
+        weight: of each class.
+        ignore_index: rows of this class index cost nothing and count in no mean, nor in those of metrics.
+        label_smoothing: s, from 0 to 1.
 
     Source: PyTorch ``CrossEntropyLoss``.
 
@@ -144,31 +235,16 @@ class CrossEntropyLoss(Loss):
     """
 
     name = "cross_entropy"
+    hint = "; for one logit use bce_with_logits"
 
-    def check_output(self, shape: Shape) -> None:
-        """Raise ValueError unless the output is one vector of at least two logits per sample."""
-        if len(shape) != 1 or shape[0] < 2:
-            hint = "; for one logit use bce_with_logits" if shape == (1,) else ""
-            raise ValueError(
-                f"loss 'cross_entropy': expected an output of shape (n, classes >= 2), got {batch_shape(shape)}{hint}"
-            )
-
-    def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
-        """Indices [n] as int32 or int64, or probabilities [n, classes]."""
-        array = _rows(target, rows, what)
-        if array.shape[1:] not in ((), (1,)):
-            return _values(array, output, dtype, 0.0, np.inf, what)
-        if array.dtype.kind == "f":
-            check_finite(array, what)
-            raise TypeError(
-                f"{what}: expected integer class indices in shape {array.shape}, got {array.dtype}; cast with .astype(int)"
-            )
-        array = array.reshape(-1)
-        classes = output[0]
-        if int(array.min()) < 0 or int(array.max()) >= classes:
-            row = int(((array < 0) | (array >= classes)).argmax())
-            raise ValueError(f"{what}: expected class indices from 0 to {classes - 1}, got {array[row]} in row {row}")
-        return array if array.dtype in (np.int32, np.int64) else array.astype(np.int32)
+    def __init__(
+        self,
+        reduction: str = "mean",
+        weight: npt.ArrayLike | None = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
 
 
 LOSSES: Mapping[str, type[Loss]] = {cls.name: cls for cls in (MSELoss, CrossEntropyLoss, BCEWithLogitsLoss)}

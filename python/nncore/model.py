@@ -28,6 +28,7 @@ from nncore.optable import RULES, Shape
 from nncore.optimizers import Optimizer
 from nncore.progress import Progress, check_verbose
 from nncore.summary import lines
+from nncore.weighting import ClassWeight, check_class_weight, check_sample_weight, combine
 
 if TYPE_CHECKING:
     from nncore.evaluation import Evaluation
@@ -296,23 +297,31 @@ class Model(Layer):
         y: npt.ArrayLike | None = None,
         batch_size: int = 32,
         epochs: int = 1,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | Iterable[Any] | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | Iterable[Any] | None = None,
         validation_split: float = 0.0,
         shuffle: bool = True,
         verbose: int = 1,
+        class_weight: ClassWeight | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> History:
         """Train for `epochs` passes over the data.
 
         Args:
-            x: samples [n, ...] of any real dtype, or (without `y`) an iterable of batches (x, y), such as a
-                `nncore.data.DataLoader`, that can be repeated for each epoch and does its own batching and shuffling.
+            x: samples [n, ...] of any real dtype, or (without `y`) an iterable of batches (x, y) or (x, y, sample_weight),
+                such as a `nncore.data.DataLoader`, that can be repeated for each epoch and does its own batching and
+                shuffling.
             y: targets [n, ...], as the loss takes them.
             batch_size: samples per step; the last batch may be smaller.
             epochs: how many passes.
-            validation_data: a tuple (x, y) of arrays or an iterable of batches, evaluated after each epoch.
+            validation_data: a tuple (x, y) or (x, y, sample_weight) of arrays, or an iterable of batches, evaluated after
+                each epoch.
             validation_split: fraction of the arrays, taken from their end, to evaluate on instead of training.
             shuffle: draw a new order of the arrays for each epoch.
             verbose: 0 silent, 1 a line per epoch and a bar on a terminal, 2 lines only.
+            class_weight: what samples of each class count in training, as a dict (classes that it does not name: 1) or
+                ``"balanced"``: n / (classes * count), all classes alike (arrays only). It multiplies `sample_weight`.
+            sample_weight: what each sample counts, [n], not negative. Losses and metrics, and the loss of each batch,
+                become weighted means, sum(w * value) / sum(w). A batch that weighs nothing changes nothing.
 
         Returns:
             Losses and metrics of each epoch (means over its samples while training), those of validation with ``val_``.
@@ -323,7 +332,8 @@ class Model(Layer):
                 batch before the bad one).
             FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step.
 
-        Source: Keras ``Model.fit``.
+        Source: Keras ``Model.fit`` (which divides by the number of samples, not by their weights);
+        ``"balanced"``: scikit-learn ``compute_class_weight``.
 
         >>> import numpy as np, nncore as nn
         >>> model = nn.Sequential([nn.Dense(1)])
@@ -340,18 +350,26 @@ class Model(Layer):
         )
         if not isinstance(shuffle, (bool, np.bool_)):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
-        feed = self._feed(x, y, batch_size, epochs)
+        feed = self._feed(x, y, sample_weight, batch_size, epochs, None if validation_split else class_weight)
         validation: Feed | None = None
+        where = " of validation_data"
         if validation_split:
             if validation_data is not None:
                 raise ValueError("validation_split: expected 0 beside validation_data")
+            check_class_weight(class_weight)
             feed, validation = _split(feed, validation_split)
+            feed.sample_weight = self._weights_of(feed.target, feed.sample_weight, class_weight)
         elif isinstance(validation_data, tuple):
-            if len(validation_data) != 2:
-                raise ValueError(f"validation_data: expected (x, y), got a tuple of length {len(validation_data)}")
-            validation = self._feed(validation_data[0], validation_data[1], batch_size, epochs, " of validation_data")
+            if len(validation_data) not in (2, 3):
+                raise ValueError(
+                    "validation_data: expected (x, y) or (x, y, sample_weight), got a tuple of length "
+                    f"{len(validation_data)}"
+                )
+            held_x, held_y, *weights = validation_data
+            held_weight = weights[0] if weights else None
+            validation = self._feed(held_x, held_y, held_weight, batch_size, epochs, where=where)
         elif validation_data is not None:
-            validation = self._feed(validation_data, None, batch_size, epochs, " of validation_data")
+            validation = self._feed(validation_data, None, None, batch_size, epochs, where=where)
 
         if isinstance(validation, ArrayFeed):
             for metric in self._output_metrics:
@@ -382,20 +400,24 @@ class Model(Layer):
         y: npt.ArrayLike | None = None,
         batch_size: int = 32,
         verbose: int = 0,
+        class_weight: ClassWeight | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
         """Loss and metrics, as means over the samples, in inference mode. Arguments and errors as in `fit`."""
-        feed = self._feed(x, y, _positive(batch_size, "batch_size"), 1)
+        feed = self._feed(x, y, sample_weight, _positive(batch_size, "batch_size"), 1, class_weight)
         with Progress(check_verbose(verbose), title="evaluate") as progress:
             logs = self._pass(feed, False, progress)
             progress.trained()
             progress.end(logs)
         return logs
 
-    def train_on_batch(self, x: npt.ArrayLike, y: npt.ArrayLike) -> dict[str, float]:
+    def train_on_batch(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> dict[str, float]:
         """One optimizer step on the batch `x` [n, ...], `y`; returns its loss and metrics. Errors as in `fit`."""
-        x, target = self._batch(x, y)
+        x, target, weights = self._batch(x, y, sample_weight)
         totals = Totals(("loss", *self._metrics))
-        totals.add(self._run(True, x, target, None, 0, len(x)))
+        totals.add(self._run(True, x, target, weights, None, 0, len(x)))
         return totals.means()
 
     def predict(self, x: Structured, batch_size: int = 256) -> Structured:
@@ -435,11 +457,20 @@ class Model(Layer):
                 raise ValueError(f"{label}: expected {len(arrays[0])} samples as in {labels[0]}, got {len(array)}")
         return arrays
 
-    def _batch(self, x: npt.ArrayLike, y: npt.ArrayLike, where: str = "") -> tuple[Array, Array]:
-        """`x` and `y` as arrays that the engine takes; the input shape stays open if they do not fit together."""
+    def _batch(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        where: str = "",
+    ) -> tuple[Array, Array, Array | None]:
+        """`x`, `y` and weights as arrays that the engine takes; the input shape stays open if they do not fit together."""
         loss, shape_was_open, layers = self.loss, self._graph is None, self._layers
         try:
-            return self._checked_batch(loss, x, y, where)
+            samples, target = self._checked_batch(loss, x, y, where)
+            weights = check_sample_weight(sample_weight, len(samples), f"sample_weight{where}")
+            return samples, target, self._weights_of(target, weights, class_weight, where)
         except (TypeError, ValueError):
             if shape_was_open:
                 self._graph, self._thawed, self._layers, self._engine_metrics = None, None, layers, ()
@@ -454,26 +485,42 @@ class Model(Layer):
                     raise ValueError(f"y{where}: expected values for metric {name!r}, got class indices")
         return samples, target
 
+    def _weights_of(
+        self, target: Array, sample_weight: Array | None, class_weight: ClassWeight | None, where: str = ""
+    ) -> Array | None:
+        if class_weight is None:
+            return sample_weight
+        classes = self.output_shape[-1] if self.output_shape != (1,) else None
+        return combine(target, sample_weight, class_weight, self.loss.attrs.get("ignore_index"), classes, f"y{where}")
+
     def _feed(
         self,
         x: npt.ArrayLike | Iterable[Any],
         y: npt.ArrayLike | None,
+        sample_weight: npt.ArrayLike | None,
         batch_size: int,
         passes: int,
+        class_weight: ClassWeight | None = None,
         where: str = "",
     ) -> Feed:
+        check_class_weight(class_weight)
         if y is not None:
             samples: Any = x
-            return ArrayFeed(*self._batch(samples, y, where), batch_size)
+            return ArrayFeed(*self._batch(samples, y, sample_weight, class_weight, where), batch_size)
+        if sample_weight is not None:
+            raise ValueError(
+                f"sample_weight{where}: expected none beside batches, which are (x, y, sample_weight) themselves"
+            )
         if hasattr(x, "__array__"):
             raise ValueError(f"y{where}: expected targets for the samples x, got None")
         _ = self.loss  # its absence is an error now, not at the first batch
         from nncore.data import DataLoader  # here: importing nncore must not load it
 
         if type(x) is DataLoader and isinstance(x.x, np.ndarray) and isinstance(x.y, np.ndarray):
-            return LoaderFeed(*self._batch(x.x, x.y, where), x)
+            return LoaderFeed(*self._batch(x.x, x.y, x.sample_weight, class_weight, where), x)
+        check_class_weight(class_weight, in_memory=False)
         batches: Any = x
-        return BatchFeed(batches, partial(self._batch, where=where), passes)
+        return BatchFeed(batches, partial(self._batch, class_weight=class_weight, where=where), passes)
 
     def _pass(
         self, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None = None
@@ -496,6 +543,7 @@ class Model(Layer):
         train: bool,
         x: Array,
         target: Array,
+        sample_weight: Array | None,
         order: Order | None,
         start: int,
         batch_size: int,
@@ -515,6 +563,7 @@ class Model(Layer):
             rule=optimizer.spec if train else None,
             deadline=_DEADLINE,
             sums=sums,
+            sample_weight=sample_weight,
         )
 
     # -- one's own loops -----------------------------------------------------------------------------------------------
@@ -683,7 +732,7 @@ def _fit_output(loss: Loss | None, names: Sequence[str], others: Sequence[Metric
     return tuple(metrics.resolve(name, loss.name, output) for name in names)
 
 
-def _split(feed: Feed, fraction: float) -> tuple[Feed, Feed]:
+def _split(feed: Feed, fraction: float) -> tuple[ArrayFeed, ArrayFeed]:
     """All but the last `fraction` of an array feed, and that fraction; counted as Keras does."""
     if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
         raise ValueError("validation_split: expected 0 beside an iterable of batches")

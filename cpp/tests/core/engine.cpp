@@ -18,6 +18,16 @@ const int kThreadCounts[] = {1, 2, 4};
 template <class T>
 constexpr Source kSource = std::is_same_v<T, float> ? Source::kF32 : Source::kF64;
 
+const std::vector<double> kEntropyAttrs{2, -100, 0};  // the mean, ignore_index, label_smoothing
+
+template <class T>
+Objective squared_error(const std::vector<T>& goal, size_t rows, size_t width) {
+  Objective o;
+  o.target = {{goal.data(), kSource<T>, rows, width}, false};
+  o.loss = "mse";
+  return o;
+}
+
 // A classifier with dropout, its data, and what there is to compare about it.
 template <class T>
 struct Trainer {
@@ -42,13 +52,18 @@ struct Trainer {
     return kSizes[parameter];
   }
   std::vector<SampleArray> samples() const { return {{x.data(), kSource<T>, kSamples, kInputs}}; }
-  TargetArray target() const { return {{labels.data(), Source::kU8, kSamples, 1}, true}; }
+  Objective objective() const {
+    Objective o;
+    o.target = {{labels.data(), Source::kU8, kSamples, 1}, true};
+    o.loss = "cross_entropy";
+    o.attrs = kEntropyAttrs;
+    o.metrics = {"accuracy"};
+    return o;
+  }
 
   RunOptions options(const OptimizerStep* optimizer, size_t batch = kBatch) const {
     RunOptions o;
     o.batch_size = batch;
-    o.loss = "cross_entropy";
-    o.metrics = {"accuracy"};
     o.optimizer = optimizer;
     o.deadline = kForever;
     if (optimizer) {
@@ -57,8 +72,8 @@ struct Trainer {
     }
     return o;
   }
-  RunOutcome train() { return engine->run(samples(), target(), options(&adam)); }
-  RunOutcome evaluate(size_t batch = kBatch) { return engine->run(samples(), target(), options(nullptr, batch)); }
+  RunOutcome train() { return engine->run(samples(), objective(), options(&adam)); }
+  RunOutcome evaluate(size_t batch = kBatch) { return engine->run(samples(), objective(), options(nullptr, batch)); }
   std::vector<T> predict(size_t batch) {
     std::vector<T> y(kSamples * kClasses);
     engine->predict(samples(), batch, {y.data()});
@@ -160,10 +175,10 @@ TEST_CASE_TEMPLATE("training: in calls of a batch each, as a deadline cuts it", 
   RunOutcome part;
   size_t calls = 0;
   for (; options.start < kSamples; ++calls) {
-    part = cut.engine->run(cut.samples(), cut.target(), options);
+    part = cut.engine->run(cut.samples(), cut.objective(), options);
     CHECK(part.steps == 1);
     options.start = part.position;
-    options.sums = {part.loss, part.metrics[0]};
+    options.sums = {part.loss, part.metrics[0], part.loss_weight, part.metric_weight};
   }
   CHECK(calls == want.steps);
   CHECK(part.loss == want.loss);
@@ -176,7 +191,7 @@ TEST_CASE_TEMPLATE("training: the same bits as forward, backward and update by h
   RunOptions options = loop.options(&loop.adam);
   options.deadline = 0;
   options.order = nullptr;
-  loop.engine->run(loop.samples(), loop.target(), options);
+  loop.engine->run(loop.samples(), loop.objective(), options);
 
   std::vector<T> y(kBatch * kClasses), dy(kBatch * kClasses), dx(kBatch * kInputs);
   hand.engine->forward({{hand.x.data(), kSource<T>, kBatch, kInputs}}, true, {y.data()});
@@ -192,6 +207,7 @@ TEST_CASE_TEMPLATE("training: the same bits as forward, backward and update by h
   args.index = labels.data();
   args.row_loss = row_loss.data();
   args.dpred = dy.data();
+  args.attrs = kEntropyAttrs.data();
   args.scale = static_cast<T>(1.0 / kBatch);
   for (int i = 0; i < kernels.loss_count; ++i)
     if (std::string(kernels.losses[i].name) == "cross_entropy") kernels.losses[i].run(args);
@@ -262,7 +278,7 @@ TEST_CASE_TEMPLATE("a loss that is not finite stops before its update", T, float
     CHECK(said.find("batch 1 is nan (sample " + std::to_string(bad) + ")") != std::string::npos);
     RunOptions options = first_batch.options(&first_batch.adam);
     options.deadline = 0;
-    first_batch.engine->run(first_batch.samples(), first_batch.target(), options);
+    first_batch.engine->run(first_batch.samples(), first_batch.objective(), options);
     CHECK(same_bits(trainer.state(), first_batch.state()));
     CHECK(trainer.engine->iterations == 1);
     CHECK(trainer.engine->draws == 1);
@@ -339,9 +355,8 @@ TEST_CASE_TEMPLATE("gradients follow every change of the parameters", T, float, 
     const std::vector<T> x = random_values<T>(rows * inputs, 30), goal = random_values<T>(rows * units, 31);
     RunOptions options;
     options.batch_size = rows;
-    options.loss = "mse";
     options.optimizer = &sgd;
-    engine->run({{x.data(), kSource<T>, rows, inputs}}, {{goal.data(), kSource<T>, rows, units}, false}, options);
+    engine->run({{x.data(), kSource<T>, rows, inputs}}, squared_error<T>(goal, rows, units), options);
     check_dense<T>(*engine, rows, inputs, units);
   }
 }
@@ -351,11 +366,12 @@ TEST_CASE_TEMPLATE("a refused call leaves the pending pass alone", T, float, dou
   const std::vector<T> dy = random_values<T>(kSamples * kClasses, 9);
   std::vector<T> y(kSamples * kClasses), dx(kSamples * kInputs), want(kSamples * kInputs);
   refused.engine->forward(refused.samples(), true, {y.data()});
-  RunOptions bad_loss = refused.options(&refused.adam), bad_metric = bad_loss;
+  const RunOptions options = refused.options(&refused.adam);
+  Objective bad_loss = refused.objective(), bad_metric = bad_loss;
   bad_loss.loss = "nonsense";
   bad_metric.metrics = {"nonsense"};
-  CHECK_THROWS_AS(refused.engine->run(refused.samples(), refused.target(), bad_loss), std::invalid_argument);
-  CHECK_THROWS_AS(refused.engine->run(refused.samples(), refused.target(), bad_metric), std::invalid_argument);
+  CHECK_THROWS_AS(refused.engine->run(refused.samples(), bad_loss, options), std::invalid_argument);
+  CHECK_THROWS_AS(refused.engine->run(refused.samples(), bad_metric, options), std::invalid_argument);
   CHECK(refused.engine->pending_rows() == kSamples);
   refused.engine->backward(kSamples, {dy.data()}, {dx.data()});
 
@@ -413,10 +429,9 @@ TEST_CASE_TEMPLATE("frozen parameters stay, at any place in the network", T, flo
     const OptimizerStep sgd{"sgd", {0.1, 0.1, 0}};
     RunOptions options;
     options.batch_size = 4;
-    options.loss = "mse";
     options.optimizer = &sgd;
     options.deadline = kForever;
-    engine->run({{in.data(), kSource<T>, 10, 3}}, {{goal.data(), kSource<T>, 10, 2}, false}, options);
+    engine->run({{in.data(), kSource<T>, 10, 3}}, squared_error<T>(goal, 10, 2), options);
     std::vector<T> after_a(12), after_b(8);
     engine->get_parameter(0, after_a.data());
     engine->get_parameter(1, after_b.data());
@@ -434,20 +449,28 @@ TEST_CASE("calls out of order, and names that do not exist, are refused") {
   CHECK_THROWS_AS(trainer.engine->get_state("sgd", 0, 0, some.data()), std::invalid_argument);
   CHECK_THROWS_AS(trainer.engine->get_state("nonsense", 0, 0, some.data()), std::invalid_argument);
   RunOptions options = trainer.options(nullptr);
-  options.loss = "nonsense";
-  CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
-  for (const char* loss : {"mse", "bce_with_logits"}) {  // which take no class indices
-    options.loss = loss;
-    CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
+  const auto refuses = [&](const Objective& objective) {
+    CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), objective, options), std::invalid_argument);
+  };
+  Objective objective = trainer.objective();
+  for (const char* loss : {"nonsense", "mse", "bce_with_logits"}) {  // those that exist take no class indices
+    objective.loss = loss;
+    refuses(objective);
   }
-  options = trainer.options(nullptr);
-  options.metrics = {"mse"};
-  CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
-  options = trainer.options(nullptr);
+  objective = trainer.objective();
+  objective.metrics = {"mse"};
+  refuses(objective);
+  objective = trainer.objective();
+  objective.arrays = {{1, 2}};
+  refuses(objective);
+  objective = trainer.objective();
+  objective.target.array.width = 2;
+  refuses(objective);
   options.sums = {1};
-  CHECK_THROWS_AS(trainer.engine->run(trainer.samples(), trainer.target(), options), std::invalid_argument);
-  trainer.engine->run({{nullptr, Source::kF32, 0, kInputs}}, {{nullptr, Source::kU8, 0, 1}, true},
-                      trainer.options(nullptr));
+  refuses(trainer.objective());
+  objective = trainer.objective();
+  objective.target = {{nullptr, Source::kU8, 0, 1}, true};
+  trainer.engine->run({{nullptr, Source::kF32, 0, kInputs}}, objective, trainer.options(nullptr));
 }
 
 }  // namespace

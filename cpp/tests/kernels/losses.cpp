@@ -9,6 +9,7 @@ namespace nncore {
 namespace {
 
 constexpr size_t kRows = 3;
+constexpr double kEntropyAttrs[] = {0, -100, 0};  // the sum, ignore_index, label_smoothing
 
 template <class T>
 const Loss<T>& loss(const Kernels<T>& kernels, const std::string& name) {
@@ -69,6 +70,7 @@ LossArgs<T> arguments(const Samples<T>& rows, Results<T>& results, bool by_index
   args.values = with_values ? results.values.data() : nullptr;
   args.dpred = with_gradient ? results.dpred.data() : nullptr;
   args.ld_dpred = rows.n + 2;
+  args.attrs = kEntropyAttrs;
   args.scale = scale;
   return args;
 }
@@ -76,9 +78,9 @@ LossArgs<T> arguments(const Samples<T>& rows, Results<T>& results, bool by_index
 TEST_CASE_TEMPLATE("the table holds what is tested here", T, float, double) {
   for_each_isa<T>([&](const Kernels<T>& kernels) {
     CHECK(kernels.loss_count == 3);
-    CHECK(loss(kernels, "mse").elementwise);
-    CHECK(loss(kernels, "bce_with_logits").elementwise);
-    CHECK_FALSE(loss(kernels, "cross_entropy").elementwise);
+    CHECK(loss(kernels, "mse").parts == LossParts::kElements);
+    CHECK(loss(kernels, "bce_with_logits").parts == LossParts::kElements);
+    CHECK(loss(kernels, "cross_entropy").parts == LossParts::kRow);
   });
 }
 
@@ -178,6 +180,7 @@ TEST_CASE_TEMPLATE("cross entropy: an impossible class of no weight costs nothin
     args.n = args.ld_pred = args.ld_target = args.ld_dpred = 3;
     args.pred = pred.data();
     args.target = target.data();
+    args.attrs = kEntropyAttrs;
     args.scale = 1;
     double row_loss = 0;
     T dpred[3];

@@ -23,18 +23,20 @@ class DataLoader:
     Args:
         x: an array [n, ...], or a tuple of them for a model with several inputs.
         y: the targets, as `x`; without them a batch is just `x`'s.
+        sample_weight: what each sample counts, [n]; with them batches are ``(x, y, sample_weight)``.
         batch_size: samples in a batch; the last of an epoch may have fewer.
         shuffle: whether to take the samples in a new order each epoch.
         drop_last: whether to leave out a last batch that is not full.
         seed: key of the orders, 0 .. 2**64 - 1.
 
     Attributes:
-        x, y, batch_size, shuffle, drop_last, seed: as given; arrays as NumPy arrays.
+        x, y, sample_weight, batch_size, shuffle, drop_last, seed: as given; arrays as NumPy arrays.
         epoch: number of the next epoch, from 0; set it with `set_epoch`.
 
     Raises:
         TypeError: `batch_size` or `seed` is not an integer.
-        ValueError: arrays without a first axis or of different lengths, `batch_size` < 1, `seed` out of range.
+        ValueError: arrays without a first axis or of different lengths, weights without targets, `batch_size` < 1, `seed`
+            out of range.
 
     >>> loader = DataLoader([[0], [1], [2]], [0, 1, 2], batch_size=2)
     >>> [(x.shape, y.tolist()) for x, y in loader]
@@ -45,6 +47,7 @@ class DataLoader:
 
     x: Array | tuple[Array, ...]
     y: Array | tuple[Array, ...] | None
+    sample_weight: Array | None
     batch_size: int
     shuffle: bool
     drop_last: bool
@@ -60,10 +63,18 @@ class DataLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         seed: int = 0,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> None:
         self.x = _arrays("x", x)
         self.y = None if y is None else _arrays("y", y)
+        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+        if self.sample_weight is not None and y is None:
+            raise ValueError("sample_weight: expected none without y")
         self._samples = _common_length(self.x, self.y)
+        if self.sample_weight is not None and self.sample_weight.shape != (self._samples,):
+            raise ValueError(
+                f"sample_weight: expected one number for each of {self._samples} samples, got {self.sample_weight.shape}"
+            )
         self.batch_size = _integer("batch_size", batch_size, 1, 2**63)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
@@ -90,7 +101,10 @@ class DataLoader:
         return order.astype(np.int64, copy=False)
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin an epoch: its batches, ``(x, y)`` or, without targets, ``x``; tuples of arrays come as tuples."""
+        """Begin an epoch: its batches, ``(x, y)`` or ``(x, y, sample_weight)`` or, without targets, ``x``.
+
+        Tuples of arrays come as tuples.
+        """
         return self._batches(self.next_order())
 
     def _batches(self, order: npt.NDArray[np.int64]) -> Iterator[Any]:
@@ -98,7 +112,12 @@ class DataLoader:
             stop = min(start + self.batch_size, len(order))
             rows = order[start:stop] if self.shuffle else slice(start, stop)
             x = _take(self.x, rows)
-            yield x if self.y is None else (x, _take(self.y, rows))
+            if self.y is None:
+                yield x
+            elif self.sample_weight is None:
+                yield x, _take(self.y, rows)
+            else:
+                yield x, _take(self.y, rows), self.sample_weight[rows]
 
 
 def _take(arrays: Array | tuple[Array, ...], rows: npt.NDArray[np.int64] | slice) -> Array | tuple[Array, ...]:

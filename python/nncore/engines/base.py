@@ -30,8 +30,11 @@ class RunResult:
         position: the first sample it did not reach; equal to the number of samples when the pass is complete.
         samples: how many samples it processed.
         steps: how many batches it processed.
-        loss: sum over those samples of the loss, each batch's mean loss counted once per sample, and the call's `sums`.
-        metrics: sums over those samples, one for each metric, and the call's `sums`.
+        loss: sum over those samples of the loss (the mean over a sample's elements) times the sample's weight, and the
+            call's `sums`.
+        metrics: sums over those samples times their weight, one for each metric, and the call's `sums`.
+        loss_weight, metric_weight: what to divide these by for means: sums of the samples' weights, for the loss times that
+            of the sample's class where the loss has class weights, and the call's `sums`.
     """
 
     position: int
@@ -39,6 +42,13 @@ class RunResult:
     steps: int
     loss: float
     metrics: tuple[float, ...]
+    loss_weight: float
+    metric_weight: float
+
+    @property
+    def sums(self) -> tuple[float, ...]:
+        """What a call that goes on from here is given."""
+        return (self.loss, *self.metrics, self.loss_weight, self.metric_weight)
 
 
 class Engine(ABC):
@@ -128,6 +138,7 @@ class Engine(ABC):
         rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
+        sample_weight: Array | None = None,
     ) -> RunResult:
         """Train (`rule` given) or evaluate (`rule` None) over batches of in-memory data, from sample `start` on.
 
@@ -135,8 +146,12 @@ class Engine(ABC):
         last may be smaller. Input arrays of any real dtype are converted batch by batch, never as a whole. Stops after the
         last batch, after the first whole step that ends `deadline` seconds after the call began, or after the last update
         for which there is a learning rate in `rates`; without rates all have the rule's own. A call that goes on
-        where another stopped is given that one's loss and metrics as `sums`, so that totals are added up in one order, and
+        where another stopped is given that one's `RunResult.sums`, so that totals are added up in one order, and
         have the same bits, wherever a pass was interrupted.
+
+        `sample_weight` has a number for each sample, in storage order. The mean loss of a batch is a weighted one, the sum
+        of weight times loss by the sum of weights, and so are all means that are reported. A batch in which nothing weighs
+        anything counts as a step, but updates nothing.
 
         Raises:
             FloatingPointError: the loss of a batch is NaN or infinite; the update of that batch has not been made.

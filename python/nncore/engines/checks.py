@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from nncore.engines.base import Array
 from nncore.graph import Graph
-from nncore.optable import LOSSES, LossSpec, Shape
+from nncore.optable import LOSSES, AttrValue, LossSpec, Shape
 
-__all__ = ["check_batch", "check_batch_size", "check_order", "check_sums", "check_target"]
+__all__ = ["check_batch", "check_batch_size", "check_order", "check_sample_weight", "check_sums", "check_target"]
 
 
 def check_batch(name: str, arrays: Sequence[Array], shapes: Sequence[Shape]) -> tuple[list[Array], int]:
@@ -38,8 +38,10 @@ def check_batch(name: str, arrays: Sequence[Array], shapes: Sequence[Shape]) -> 
     return checked, len(checked[0])
 
 
-def check_target(graph: Graph, loss: LossSpec, target: npt.ArrayLike, rows: int) -> Array:
-    """The target of `rows` samples: values shaped like the graph's output, or class indices where the loss takes them.
+def check_target(graph: Graph, loss: LossSpec, target: npt.ArrayLike, rows: int) -> tuple[Array, int | None]:
+    """The target of `rows` samples, and the class index of rows to ignore where it has such rows.
+
+    The target is values shaped like the graph's output, or class indices where the loss takes them.
 
     Raises:
         TypeError: a dtype that is not real, or class indices that are not integers.
@@ -54,11 +56,11 @@ def check_target(graph: Graph, loss: LossSpec, target: npt.ArrayLike, rows: int)
         if len(shape) != 1:
             raise ValueError(f"loss {loss.name!r}: expected an output of shape (classes,) per sample, got {shape}")
         if array.ndim == 1:
-            _check_indices(array, shape[0], rows)
-            return array
+            return array, _check_indices(array, shape[0], rows, loss.filled.get("ignore_index"))
+    shape = loss.row.target_shape(shape)
     if array.shape != (rows, *shape):
         raise ValueError(f"target: expected shape {(rows, *shape)}, got {array.shape}")
-    return array
+    return array, None
 
 
 def check_order(order: npt.ArrayLike | None, rows: int, start: int) -> int:
@@ -81,9 +83,29 @@ def check_order(order: npt.ArrayLike | None, rows: int, start: int) -> int:
 
 
 def check_sums(sums: Sequence[float], metrics: int) -> None:
-    """Raise ValueError unless `sums` is empty or the sums of the loss and of each metric."""
-    if len(sums) not in (0, 1 + metrics):
-        raise ValueError(f"sums: expected one for the loss and {metrics} for the metrics, got {len(sums)}")
+    """Raise ValueError unless `sums` is empty or the sums of the loss, of each metric, and of their weights."""
+    if len(sums) not in (0, 3 + metrics):
+        raise ValueError(f"sums: expected one for the loss, {metrics} for the metrics and two weights, got {len(sums)}")
+
+
+def check_sample_weight(sample_weight: npt.ArrayLike | None, rows: int, name: str = "sample_weight") -> Array | None:
+    """The weights as float64 ``[rows]``, or None where there are none.
+
+    Raises:
+        TypeError: not real numbers.
+        ValueError: another shape, or a weight that is negative or not finite.
+    """
+    if sample_weight is None:
+        return None
+    array = _real(name, sample_weight)
+    if array.shape != (rows,):
+        raise ValueError(f"{name}: expected one number for each of {rows} samples, got shape {array.shape}")
+    array = np.ascontiguousarray(array, np.float64)
+    bad = ~((array >= 0) & (array < np.inf))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"{name}: expected finite numbers that are not negative, got {array[row]} in row {row}")
+    return array
 
 
 def check_batch_size(batch_size: int) -> None:
@@ -92,14 +114,19 @@ def check_batch_size(batch_size: int) -> None:
         raise ValueError(f"batch_size: expected an integer from 1, got {batch_size}")
 
 
-def _check_indices(target: Array, classes: int, rows: int) -> None:
+def _check_indices(target: Array, classes: int, rows: int, ignore_index: AttrValue | None) -> int | None:
     if target.dtype.kind not in "iu":
         raise TypeError(f"target: expected integer class indices, got dtype {target.dtype}")
     if len(target) != rows:
         raise ValueError(f"target: expected {rows} rows as in inputs[0], got {len(target)}")
     bad = np.flatnonzero((target < 0) | (target >= classes))
+    if ignore_index is not None:
+        ignore_index = int(ignore_index)
+        if bad.size:
+            bad = bad[target[bad] != ignore_index]
     if bad.size:
         raise ValueError(f"target: expected class indices in [0, {classes - 1}], got {target[bad[0]]} in row {bad[0]}")
+    return ignore_index if ignore_index is not None and (target == ignore_index).any() else None
 
 
 def _real(name: str, value: npt.ArrayLike) -> Array:

@@ -130,29 +130,31 @@ class NativeEngine(Engine):
         rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
+        sample_weight: Array | None = None,
     ) -> RunResult:
         """See `Engine.run`."""
         arrays = self._inputs(inputs)
-        target = checks.check_target(self.graph, loss, target, len(arrays[0]))
+        target, ignored = checks.check_target(self.graph, loss, target, len(arrays[0]))
         checks.check_order(order, len(arrays[0]), start)
         checks.check_batch_size(batch_size)
         checks.check_sums(sums, len(metrics))
-        position, samples, steps, total, metric_sums = self._core.run(
+        position, samples, steps, (total, *metric_sums, loss_weight, metric_weight) = self._core.run(
             inputs=arrays,
             target=as_source(target),
             indices=target.ndim == 1 and "indices" in LOSSES[loss.name].targets,
+            sample_weight=checks.check_sample_weight(sample_weight, len(arrays[0])),
             order=None if order is None else np.ascontiguousarray(order),
             start=start,
             batch_size=batch_size,
-            loss=loss.name,
-            mean=loss.filled["reduction"] == "mean",
+            loss=loss.encoded(self.graph.output_shapes[0]),
+            ignored=ignored,
             metrics=list(metrics),
             rule=None if rule is None else self._encoded(rule),
             rates=rates,
             deadline=deadline,
             sums=list(sums),
         )
-        return RunResult(position, samples, steps, total, tuple(metric_sums))
+        return RunResult(position, samples, steps, total, tuple(metric_sums), loss_weight, metric_weight)
 
     def _encoded(self, rule: RuleSpec) -> EncodedRule:
         return rule.encode_for([p.name for p in self.graph.parameters]) if rule.groups else rule.encoded

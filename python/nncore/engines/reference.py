@@ -19,7 +19,6 @@ from nncore import reference as ref
 from nncore.engines import checks
 from nncore.engines.base import Array, Engine, RunResult
 from nncore.graph import Graph
-from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import RULES as RULE_ROWS
 from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
 from nncore.reference.activations import ACTIVATIONS
@@ -394,15 +393,17 @@ class ReferenceEngine(Engine):
         rates: Sequence[float] = (),
         deadline: float,
         sums: Sequence[float] = (),
+        sample_weight: Array | None = None,
     ) -> RunResult:
         """See `Engine.run`."""
         began = time.monotonic()
         arrays, rows = checks.check_batch("inputs", inputs, self.graph.input_shapes)
-        target = checks.check_target(self.graph, loss, target, rows)
-        is_index = target.ndim == 1 and "indices" in LOSS_ROWS[loss.name].targets
+        target, _ = checks.check_target(self.graph, loss, target, rows)
+        is_index = target.ndim == 1 and "indices" in loss.row.targets
+        weights = checks.check_sample_weight(sample_weight, rows)
         total = checks.check_order(order, rows, start)
         checks.check_batch_size(batch_size)
-        value_of, gradient_of = _batch_loss(loss)
+        score = _Score(loss)
         for name in metrics:
             if name not in METRICS:
                 raise ValueError(f"metrics: expected some of {', '.join(map(repr, METRICS))}, got {name!r}")
@@ -410,7 +411,8 @@ class ReferenceEngine(Engine):
             _ = rule.filled  # checks it
 
         checks.check_sums(sums, len(metrics))
-        position, steps, loss_sum, *metric_sums = start, 0, *(sums or [0.0] * (1 + len(metrics)))
+        position, steps = start, 0
+        totals = np.array(sums or [0.0] * (3 + len(metrics)))
         first = self.iterations
         while position < total and (steps == 0 or time.monotonic() - began < deadline):
             if steps and len(rates) and self.iterations - first >= len(rates):
@@ -418,24 +420,27 @@ class ReferenceEngine(Engine):
             stop = min(position + batch_size, total)
             batch: Any = slice(position, stop) if order is None else order[position:stop]
             t = target[batch] if is_index else target[batch].astype(self.dtype)
+            w = np.ones(stop - position) if weights is None else weights[batch]
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
                 (y,) = self._forward([array[batch] for array in arrays], training=rule is not None)
-                value = value_of(y, t)
+                value, (shares, counted) = score.value(y, t, w), score.shares(t, w)
                 if not math.isfinite(value):
                     self._pass = None
                     raise FloatingPointError(
                         f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}"
                         + ("; its update has not been made" if rule is not None else "")
                     )
-                batch_metrics = [METRICS[name](y, t).sum() for name in metrics]
-                if rule is not None:
+                batch_metrics = [METRICS[name](score.compared(y), t) @ counted for name in metrics]
+                if rule is not None and shares.sum() > 0:
                     self._learn()
-                    self.backward([gradient_of(y, t)])
+                    self.backward([score.gradient(y, t, w)])
                     self.update(rule, rates[self.iterations - first :])
-            loss_sum += value * (stop - position)
-            metric_sums = [a + float(b) for a, b in zip(metric_sums, batch_metrics, strict=True)]
+                elif rule is not None:
+                    self._pass = None
+            totals += [value, *batch_metrics, shares.sum(), counted.sum()]
             position, steps = stop, steps + 1
-        return RunResult(position, position - start, steps, loss_sum, tuple(metric_sums))
+        loss_sum, *metric_sums, loss_weight, metric_weight = totals.tolist()
+        return RunResult(position, position - start, steps, loss_sum, tuple(metric_sums), loss_weight, metric_weight)
 
     def _state(self, rule: str, state: str, index: int) -> Array:
         """The state itself, zeros when first asked for."""
@@ -473,8 +478,35 @@ def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:
     destination[...] = array
 
 
-def _batch_loss(loss: LossSpec) -> tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]:
-    """What is reported of a batch, always the mean loss; and the gradient, which is that of the loss's own reduction."""
-    attrs = loss.filled
-    value_of, gradient_of = LOSSES[loss.name]
-    return lambda y, t: float(value_of(y, t)), lambda y, t: gradient_of(y, t, **attrs)
+class _Score:
+    """A loss on batches of outputs y ``[rows, ...]``, targets t and sample weights w ``[rows]``."""
+
+    def __init__(self, loss: LossSpec) -> None:
+        self._row, self._options = loss.row, loss.options
+        self._value_of, self._gradient_of = LOSSES[loss.name]
+
+    def value(self, y: Array, t: Array, w: Array) -> float:
+        """The weighted sum over the rows of each one's mean loss, whatever the loss's own reduction."""
+        total = float(self._value_of(y, t, **{**self._options, "reduction": "sum"}, sample_weight=w))
+        if "ignore_index" in self._options and t.ndim == 1:
+            # What is not finite in a row to ignore would reach the weights by way of its activations.
+            total += float((0.0 * y[t == self._options["ignore_index"]]).sum())
+        return total / (1 if self._row.per_row else math.prod(t.shape[1:]))
+
+    def gradient(self, y: Array, t: Array, w: Array) -> Array:
+        """The gradient of the loss in its own reduction."""
+        return self._gradient_of(y, t, **self._options, sample_weight=w)
+
+    def shares(self, t: Array, w: Array) -> tuple[Array, Array]:
+        """What each row counts in the mean of losses, and in that of metrics."""
+        if "indices" not in self._row.targets or t.ndim != 1:
+            return w, w
+        ignored = t == self._options.get("ignore_index")
+        counted = np.where(ignored, 0.0, w)
+        if self._row.class_mean and "weight" in self._options:
+            return counted * np.take(self._options["weight"], np.where(ignored, 0, t)), counted
+        return counted, counted
+
+    def compared(self, y: Array) -> Array:
+        """What metrics compare with the targets."""
+        return y[..., : y.shape[-1] // 2] if self._row.halves else y

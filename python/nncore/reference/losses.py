@@ -1,16 +1,20 @@
-"""Losses, each forward beside its backward.
+"""Losses, each forward beside its backward: squared error and the cross-entropies here, the others in their own files.
 
 A loss compares a prediction (`input`) with a `target` and gives a float, or with ``reduction="none"`` an array:
 
-- ``"none"``: one value for each element (`cross_entropy`: for each row);
+- ``"none"``: one value for each element (of the losses of whole rows, such as `cross_entropy`: for each row);
 - ``"sum"``: their sum;
 - ``"mean"``: their mean.
+
+`sample_weight`, one number for each row of `input`, multiplies the values, and the mean becomes a weighted one:
+``sum(w * values) / sum(w)``. Where a loss has a `weight` for each class its mean is PyTorch's, the same with the weight of
+each row's class; both kinds multiply. The mean of values that all weigh nothing is 0 (PyTorch: NaN).
 
 ``NAME_backward`` is the gradient of that float with respect to `input` (for ``"none"``, of the sum). Values are computed in
 the arrays' dtype and summed in float64. Source of definitions and defaults: ``torch.nn.functional``.
 
-Common errors: a dtype that is not real is a TypeError; shapes that do not fit, an unknown reduction and the mean of no
-values are ValueErrors.
+Common errors: a dtype that is not real is a TypeError; shapes that do not fit, an unknown reduction, a weight that is
+negative or not finite and the mean of no values are ValueErrors.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import numpy.typing as npt
 
 from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats
 from nncore.reference.axes import log_softmax, softmax
+from nncore.reference.reductions import check_columns, check_indices, columns, reduce, scale
 from nncore.reference.smooth import sigmoid
 
 __all__ = [
@@ -32,38 +37,61 @@ __all__ = [
 ]
 
 
-def mse(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
+def mse(
+    input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean", *, sample_weight: npt.ArrayLike | None = None
+) -> float | Array:
     """Squared error, ``(input - target)^2``, of each element.
 
     Args:
         input: any shape.
         target: the same shape.
         reduction: see the module.
+        sample_weight: ``[len(input)]``, see the module.
 
     >>> mse([1.0, 2.0], [1.0, 4.0])
     2.0
+    >>> mse([1.0, 2.0], [1.0, 4.0], sample_weight=[3.0, 1.0])
+    1.0
     """
     x, t = alike(input=input, target=target)
-    return _reduce((x - t) ** 2, reduction)
+    return reduce((x - t) ** 2, reduction, sample_weight)
 
 
-def mse_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
+def mse_backward(
+    input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean", *, sample_weight: npt.ArrayLike | None = None
+) -> Array:
     """``2 * (input - target)``, divided by the number of elements for the mean.
 
     >>> mse_backward([1.0, 2.0], [1.0, 4.0])
     array([ 0., -2.])
     """
     x, t = alike(input=input, target=target)
-    return _scale(2 * (x - t), x.size, reduction)
+    return scale(2 * (x - t), x, reduction, sample_weight)
 
 
-def cross_entropy(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
-    """``-sum_c target[c] * log(softmax(input)[c])`` of each row; for a class index, ``-log(softmax(input)[target])``.
+def cross_entropy(
+    input: npt.ArrayLike,
+    target: npt.ArrayLike,
+    reduction: str = "mean",
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+) -> float | Array:
+    """``-sum_c q[c] * log(softmax(input)[c])`` of each row, with q = target; for a class index, q is one-hot.
+
+    With `label_smoothing` s, q = (1 - s) * target + s / classes; with `weight`, each q[c] is multiplied by weight[c]. The
+    mean over class indices is ``sum(values) / sum(weight[target])``, that over probabilities the sum by the number of rows.
 
     Args:
         input: ``[rows, classes]``, logits.
         target: class indices ``[rows]``, integers from 0; or probabilities ``[rows, classes]``.
         reduction: see the module.
+        ignore_index: rows of this class index cost nothing and do not count in the mean.
+        label_smoothing: how much of the target is spread evenly over all classes, 0 to 1.
+        weight: ``[classes]``, not negative.
+        sample_weight: ``[rows]``, see the module.
 
     Raises:
         TypeError: class indices that are not integers.
@@ -72,99 +100,155 @@ def cross_entropy(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = 
     >>> round(cross_entropy([[0.0, 0.0], [0.0, 0.0]], [0, 1]), 6)
     0.693147
     """
-    x, t = _logits_and_probabilities(input, target)
-    y = np.where(t == 0, 0, log_softmax(x))  # a class of no weight costs nothing, not even 0 * inf
-    return _reduce(-(t * y).sum(axis=1), reduction)
+    x, q, shares = _logits_and_probabilities(input, target, ignore_index, label_smoothing, weight)
+    y = np.where(q == 0, 0, log_softmax(x))  # a class of no weight costs nothing, not even 0 * inf
+    return reduce(-(q * y).sum(axis=1), reduction, sample_weight, shares)
 
 
-def cross_entropy_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
-    """``softmax(input) * sum_c target[c] - target``, divided by the number of rows for the mean.
+def cross_entropy_backward(
+    input: npt.ArrayLike,
+    target: npt.ArrayLike,
+    reduction: str = "mean",
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+) -> Array:
+    """``softmax(input) * sum_c q[c] - q``, divided by the number of rows for the mean.
 
     Where the target's row sums to one, as probabilities and one-hot rows do, this is the famous softmax(input) - target.
-    Derivation: apply `log_softmax_backward` to dy = -target.
+    Derivation: apply `log_softmax_backward` to dy = -q.
 
     >>> cross_entropy_backward([[0.0, 0.0]], [0])
     array([[-0.5,  0.5]])
     """
-    x, t = _logits_and_probabilities(input, target)
-    return _scale(softmax(x) * t.sum(axis=1, keepdims=True) - t, len(x), reduction)
+    x, q, shares = _logits_and_probabilities(input, target, ignore_index, label_smoothing, weight)
+    gradient = softmax(x) * q.sum(axis=1, keepdims=True) - q
+    return scale(gradient, x[:, 0], reduction, sample_weight, shares)
 
 
-def bce_with_logits(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> float | Array:
-    """``-target * log(p) - (1 - target) * log(1 - p)`` of each element, with p = sigmoid(input).
+def bce_with_logits(
+    input: npt.ArrayLike,
+    target: npt.ArrayLike,
+    reduction: str = "mean",
+    *,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+) -> float | Array:
+    """``weight * (-pos_weight * target * log(p) - (1 - target) * log(1 - p))`` of each element, with p = sigmoid(input).
 
-    Written max(x, 0) - x * target + log(1 + exp(-|x|)), which is the same number but neither overflows nor takes log(0).
+    Written with softplus(z) = max(z, 0) + log(1 + exp(-|z|)) = -log(sigmoid(-z)), which neither overflows nor takes log(0).
 
     Args:
         input: any shape, logits.
         target: the same shape, probabilities.
         reduction: see the module.
+        weight: of each column (the last axis of at least two), or one for all; the mean does not divide by it.
+        pos_weight: as `weight`; how much more a positive counts than a negative.
+        sample_weight: ``[len(input)]``, see the module.
 
     >>> bce_with_logits([1000.0, -1000.0], [1.0, 1.0], "none")
     array([   0., 1000.])
     """
     x, t = alike(input=input, target=target)
-    return _reduce(np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))), reduction)
+    w, positive = _bce_weights(x, weight, pos_weight)
+    values = w * (positive * t * _softplus(-x) + (1 - t) * _softplus(x))
+    if weight is None and pos_weight is None:
+        values = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))  # the same number, for any target
+    return reduce(values, reduction, sample_weight)
 
 
-def bce_with_logits_backward(input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean") -> Array:
-    """``sigmoid(input) - target``, divided by the number of elements for the mean.
+def bce_with_logits_backward(
+    input: npt.ArrayLike,
+    target: npt.ArrayLike,
+    reduction: str = "mean",
+    *,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+) -> Array:
+    """``weight * ((1 - target) * p - pos_weight * target * (1 - p))``, divided by the number of elements for the mean.
+
+    Without weights that is sigmoid(input) - target.
 
     >>> bce_with_logits_backward([0.0, 0.0], [0.0, 1.0], "sum")
     array([ 0.5, -0.5])
     """
     x, t = alike(input=input, target=target)
-    return _scale(sigmoid(x) - t, x.size, reduction)
+    w, positive = _bce_weights(x, weight, pos_weight)
+    gradient = w * ((1 - t) * sigmoid(x) - positive * t * sigmoid(-x))
+    if weight is None and pos_weight is None:
+        gradient = sigmoid(x) - t
+    return scale(gradient, x, reduction, sample_weight)
 
 
-def _logits_and_probabilities(input: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Array, Array]:
-    """Input and target, both ``[rows, classes]`` and of one dtype; class indices become one-hot rows."""
-    x = as_float("input", input)
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise ValueError(f"input: expected shape [rows, classes], got {x.shape}")
-    t = as_array("target", target)
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+
+
+def _bce_weights(x: Array, weight: npt.ArrayLike | None, pos_weight: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Both weights, in the shape of a row or one for all."""
+    found = columns("weight", weight, x.shape[1:]), columns("pos_weight", pos_weight, x.shape[1:])
+    w, positive = (np.ones((), x.dtype) if array is None else array.astype(x.dtype) for array in found)
+    return w, positive
+
+
+def _logits_and_probabilities(
+    input: npt.ArrayLike,
+    target: npt.ArrayLike,
+    ignore_index: int,
+    label_smoothing: float,
+    weight: npt.ArrayLike | None,
+) -> tuple[Array, Array, Array | None]:
+    """Input and q, both ``[rows, classes]`` and of one dtype, and what each row counts in the mean."""
+    x, t = class_scores(input), as_array("target", target)
+    w = class_weights(weight, x.shape[1])
+    shares = None
     if t.ndim == 1:
-        t = one_hot(t, x.shape[1], x.dtype)
+        check_rows(x, t, True)
+        t, shares = spread_indices(t, x, ignore_index, w)
     x, t = as_floats(input=x, target=t)
     if t.shape != x.shape:
         raise ValueError(f"target: expected shape {x.shape[:1]} or {x.shape}, got {np.shape(target)}")
-    return x, t
+    kept = t.sum(axis=1, keepdims=True) > 0 if shares is not None else 1  # not the ignored rows
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing: expected a number in [0, 1], got {label_smoothing!r}")
+    q = (1 - label_smoothing) * t + kept * (label_smoothing / x.shape[1]) if label_smoothing else t
+    return x, q if w is None else q * w.astype(x.dtype), shares
 
 
-def one_hot(indices: Array, classes: int, dtype: npt.DTypeLike) -> Array:
-    """Rows ``[rows, classes]`` that are 1 at the class given and 0 elsewhere, of class `indices` ``[rows]``."""
-    check_indices(indices, classes)
-    rows = np.zeros((len(indices), classes), dtype)
-    rows[np.arange(len(indices)), indices] = 1
-    return rows
+def class_scores(input: npt.ArrayLike) -> Array:
+    """`input` as floats ``[rows, classes]``."""
+    x = as_float("input", input)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(f"input: expected shape [rows, classes], got {x.shape}")
+    return x
 
 
-def check_indices(indices: Array, classes: int) -> None:
-    """Raise TypeError unless `indices` are integers, ValueError unless all are in [0, classes)."""
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"target: expected integer class indices, got dtype {indices.dtype}")
-    bad = np.flatnonzero((indices < 0) | (indices >= classes))
-    if bad.size:
-        raise ValueError(f"target: expected class indices in [0, {classes - 1}], got {indices[bad[0]]} in row {bad[0]}")
+def check_rows(x: Array, t: Array, values: bool = False) -> None:
+    """Raise ValueError unless `t` has a class index for each row of `x`; `values` says that rows are welcome too."""
+    if t.shape != x.shape[:1]:
+        raise ValueError(f"target: expected shape {x.shape[:1]}{f' or {x.shape}' if values else ''}, got {t.shape}")
 
 
-def _reduce(values: Array, reduction: str) -> float | Array:
-    """The loss, from its values."""
-    check_reduction(values.size, reduction)
-    if reduction == "none":
-        return np.asarray(values)
-    total = float(np.sum(values, dtype=np.float64))
-    return total / values.size if reduction == "mean" else total
+def class_weights(weight: npt.ArrayLike | None, classes: int) -> Array | None:
+    """`weight` as float64 ``[classes]``, or None."""
+    if weight is None:
+        return None
+    w = check_columns("weight", weight)
+    if len(w) != classes:
+        raise ValueError(f"weight: expected one number for each of {classes} classes, got {len(w)}")
+    return w
 
 
-def _scale(gradient: Array, count: int, reduction: str) -> Array:
-    """The gradient of the loss, from that of the sum of its `count` values."""
-    check_reduction(count, reduction)
-    return np.asarray(gradient / count if reduction == "mean" else gradient)
-
-
-def check_reduction(count: int, reduction: str) -> None:
-    if reduction not in ("none", "sum", "mean"):
-        raise ValueError(f"reduction: expected 'none', 'sum' or 'mean', got {reduction!r}")
-    if reduction == "mean" and count == 0:
-        raise ValueError("input: expected at least one value for reduction 'mean', got none")
+def spread_indices(t: Array, x: Array, ignore_index: int, w: Array | None) -> tuple[Array, Array | None]:
+    """One-hot rows of x's shape and dtype, zeros where a row is ignored; and what each row counts in the mean."""
+    check_indices(t, x.shape[1], ignore_index)
+    ignored = t == ignore_index
+    rows = np.zeros(x.shape, x.dtype)
+    rows[np.arange(len(t)), np.where(ignored, 0, t)] = ~ignored
+    if w is None:
+        return rows, (~ignored).astype(np.float64) if ignored.any() else None
+    return rows, np.where(ignored, 0.0, w[np.where(ignored, 0, t)])
