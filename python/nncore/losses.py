@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import Array, as_rows, batch_shape, check_finite
+from nncore.arrays import Array, as_rows, batch_shape, check_finite, real
 from nncore.optable import LOSSES as ROWS
 from nncore.optable import AttrValue, LossSpec, Shape
 
@@ -92,9 +92,14 @@ class Loss(ABC):
 
 def vector(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
     """The array option `name` as numbers that are finite and not negative; one number stands for a vector of length 1."""
-    from nncore.reference.reductions import check_columns  # here: importing nncore loads no reference
-
-    return tuple(check_columns(name, value).tolist())
+    array = real(value, name)
+    if array.ndim > 1 or array.size == 0:
+        raise ValueError(f"{name}: expected a number or a vector of them, got shape {array.shape}")
+    array = array.astype(np.float64).reshape(-1)
+    bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if bad.size:
+        raise ValueError(f"{name}: expected finite numbers that are not negative, got {array[bad[0]]} at position {bad[0]}")
+    return tuple(array.tolist())
 
 
 def _rows(target: npt.ArrayLike, rows: int, what: str) -> Array:
