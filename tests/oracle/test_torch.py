@@ -36,6 +36,7 @@ FUNCTIONS = {
     "maxout": lambda x, groups=2, axis=-1: torch.stack(x.chunk(groups, axis)).amax(0),
     "prelu": lambda x, alpha: F.prelu(x, alpha) if len(alpha) == 1 else torch.where(x > 0, x, alpha * x),
     "rrelu": lambda x, lower=1 / 8, upper=1 / 3: F.rrelu(x, lower, upper),
+    "rescaling": lambda x, scale, offset=0.0: x * scale + offset,
     "flatten": lambda x: torch.flatten(x, 1) if x.ndim > 1 else x[:, None],
     "add": lambda *xs: sum(xs[1:], xs[0]),
     "multiply": lambda *xs: torch.stack(xs).prod(0),
@@ -77,9 +78,10 @@ def test_kinks(backend, case):
     """At 0 and far out the slopes are PyTorch's too."""
     x = np.array([0.0, -0.0, 40.0, -40.0, 1e6, -1e6])
     tensor = leaf(x)
-    FUNCTIONS[case.name](tensor).sum().backward()
-    y = case.forward(backend, (x,), {})
-    (dx,) = case.backward(backend, (x,), y, np.ones_like(x), {})
+    attrs = case.attrs[0]
+    FUNCTIONS[case.name](tensor, **attrs).sum().backward()
+    y = case.forward(backend, (x,), attrs)
+    (dx,) = case.backward(backend, (x,), y, np.ones_like(x), attrs)
     np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
 
 
