@@ -14,22 +14,26 @@ void register_ops(pybind11::module_& module);
 void register_axes(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 
+template <class T>
+bool has_type(const pybind11::array& array) {
+  // Nearly always the one descriptor that NumPy has for the type; comparing others takes longer.
+  const pybind11::dtype own = array.dtype(), wanted = pybind11::dtype::of<T>();
+  return own.is(wanted) || own.equal(wanted);
+}
+
 // A C-contiguous array of T, without a copy; anything else is refused. The Python layer has converted already.
 template <class T>
 T* contiguous(const pybind11::array& array, const char* name, bool writeable = false) {
-  if (!array.dtype().is(pybind11::dtype::of<T>()) && !array.dtype().equal(pybind11::dtype::of<T>()))
-    throw std::invalid_argument(std::string(name) + ": wrong dtype");
+  if (!has_type<T>(array)) throw std::invalid_argument(std::string(name) + ": wrong dtype");
   if (!(array.flags() & pybind11::array::c_style)) throw std::invalid_argument(std::string(name) + ": expected C order");
   if (writeable && !array.writeable()) throw std::invalid_argument(std::string(name) + ": expected a writeable array");
   return static_cast<T*>(const_cast<void*>(array.data()));
 }
 
-inline bool is_double(const pybind11::array& array) { return array.dtype().equal(pybind11::dtype::of<double>()); }
-
 // f(T{}) with T the array's type, float or double.
 template <class F>
 auto with_type(const pybind11::array& array, const F& f) {
-  return is_double(array) ? f(double{}) : f(float{});
+  return has_type<double>(array) ? f(double{}) : f(float{});
 }
 
 inline void expect_size(const pybind11::array& array, pybind11::ssize_t size, const char* name) {

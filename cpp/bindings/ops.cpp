@@ -147,7 +147,7 @@ void column_sums_of(const py::array& x, const py::array& out) {
 
 template <class T>
 Strided<T> strided(const py::array& m, const char* name) {
-  if (m.ndim() != 2 || !m.dtype().equal(py::dtype::of<std::remove_const_t<T>>()))
+  if (m.ndim() != 2 || !has_type<std::remove_const_t<T>>(m))
     throw std::invalid_argument(std::string(name) + ": expected a matrix of one dtype");
   const auto size = static_cast<ptrdiff_t>(sizeof(T));
   if (m.strides(0) % size != 0 || m.strides(1) % size != 0)

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -55,6 +56,15 @@ class Buffer {
   T* data_ = nullptr;
   size_t size_ = 0;
 };
+
+// Room for the calling thread's matrix products to copy operands into; null where there is no memory for it, and then they
+// read operands as they lie.
+template <class T>
+T* gemm_scratch(const Kernels<T>& kernels) {
+  thread_local const std::unique_ptr<T, decltype(&std::free)> room(
+      static_cast<T*>(std::aligned_alloc(64, (kernels.gemm_scratch * sizeof(T) + 63) / 64 * 64)), &std::free);
+  return room.get();
+}
 
 struct Rows {
   size_t begin, end;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/threads.hpp"
+
 namespace nncore {
 
 template <class T>
@@ -62,14 +64,23 @@ size_t Network<T>::width(size_t node) const {
 
 template <class T>
 void Network<T>::plan_tasks() {
-  constexpr size_t kTileRows = 112;  // 8 register tiles of 14 rows and 7 panels of 16: little waste either way
-  constexpr size_t kTilePanels = 2, kVectorPanels = 32;
+  // Heights that register tiles of 14 rows and panels of 16 both divide. The larger a tile, the more often what is read for
+  // its gradient is used; but each thread should have several.
+  constexpr size_t kVectorPanels = 32;
+  struct {
+    size_t rows, panels;
+  } constexpr kTiles[] = {{224, 16}, {112, 8}, {112, 2}};
   for (size_t p = 0; p < layouts_.size(); ++p) {
     const ParameterLayout& layout = layouts_[p];
-    const size_t panels = panels_of<T>(layout.columns), step = layout.rows > 1 ? kTilePanels : kVectorPanels;
-    for (size_t panel = 0; panel < panels; panel += step)
-      for (size_t row = 0; row < layout.rows; row += kTileRows)
-        tasks_.push_back({p, {row, std::min(layout.rows, row + kTileRows), panel, std::min(panels, panel + step)}});
+    const size_t panels = panels_of<T>(layout.columns), enough = 8 * static_cast<size_t>(max_threads());
+    const auto count = [&](auto tile) { return (layout.rows / tile.rows) * (panels / tile.panels); };
+    auto tile = kTiles[0];
+    for (const auto& smaller : kTiles)
+      if (count(tile) < enough) tile = smaller;
+    if (layout.rows == 1) tile.panels = kVectorPanels;
+    for (size_t panel = 0; panel < panels; panel += tile.panels)
+      for (size_t row = 0; row < layout.rows; row += tile.rows)
+        tasks_.push_back({p, {row, std::min(layout.rows, row + tile.rows), panel, std::min(panels, panel + tile.panels)}});
   }
 }
 

@@ -40,47 +40,67 @@ class OneInput {
   const RowOp<T>* rowwise_ = nullptr;
 };
 
-// c = a b (+ bias) with room for `count` threads to work on parts of it.
+// What a calling thread keeps from product to product, for it and the threads that work for it: memory fresh from the
+// system would cost more than a small product.
+template <class T>
+struct Room {
+  std::vector<Buffer<T>> packed, tiles;
+
+  static Room& of_this_thread(int count, size_t packed, size_t tile) {
+    thread_local Room room;
+    grow(room.packed, count, packed);
+    grow(room.tiles, count, tile);
+    return room;
+  }
+
+ private:
+  static void grow(std::vector<Buffer<T>>& buffers, int count, size_t size) {
+    buffers.resize(std::max(buffers.size(), static_cast<size_t>(count)));
+    for (Buffer<T>& buffer : buffers)
+      if (buffer.size() < size) buffer = Buffer<T>(size);
+  }
+};
+
+// c = a b (+ bias) for `count` threads, each working on parts of it.
 template <class T>
 class Multiplication {
  public:
   Multiplication(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<const T>& b, const Strided<T>& c,
                  const T* bias, int count)
       : kernels_(kernels), a_(a), b_(b), c_(c) {
-    constexpr size_t w = kPanel<T>, kPackedBytes = 256 * 1024;
-    const size_t panels = panels_of<T>(c.columns);
-    if (bias) {
-      bias_ = Buffer<T>(panels * w);
+    if (bias && c.columns % w != 0) {
+      bias_ = Buffer<T>(panels_of<T>(c.columns) * w);
       std::copy(bias, bias + c.columns, bias_.data());
+      bias = bias_.data();
     }
-    group_ = std::min(panels, std::max<size_t>(2, kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2));
-    for (int i = 0; i < count; ++i) {
-      packed_.emplace_back(group_ * a.columns * w);
-      tiles_.emplace_back(c.rows * group_ * w);
-    }
+    bias_values_ = bias;
+    constexpr size_t kPackedBytes = 256 * 1024;
+    group_ = std::clamp<size_t>(kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2, 2, kMostPanels);
+    group_ = std::min(group_, panels_of<T>(c.columns));
+    const bool tiles = c.column != 1 || c.columns % w != 0;
+    room_ = &Room<T>::of_this_thread(count, group_ * a.columns * w, tiles ? kTileRows * group_ * w : 0);
   }
 
   // Some rows and panels of c, by one thread of a team of at most `count`.
   void run(const Team& team, Rows rows, Rows panels) {
-    constexpr size_t w = kPanel<T>;
     if (rows.count() == 0) return;
-    T* packed = packed_[static_cast<size_t>(team.rank)].data();
-    T* tile = tiles_[static_cast<size_t>(team.rank)].data();
-    const size_t k = a_.columns;
-    for (size_t p = panels.begin; p < panels.end; p += group_) {
-      const size_t count = std::min(group_, panels.end - p), first = p * w,
-                   columns = std::min(b_.columns - first, count * w);
+    T* packed = room_->packed[static_cast<size_t>(team.rank)].data();
+    T* tile = room_->tiles[static_cast<size_t>(team.rank)].data();
+    const size_t k = a_.columns, whole_panels = c_.columns / w;
+    for (size_t p = panels.begin, count = 0; p < panels.end; p += count) {
+      count = std::min(group_, panels.end - p);
+      if (p < whole_panels) count = std::min(count, whole_panels - p);  // a last panel that is not whole goes alone
+      const size_t first = p * w, columns = std::min(b_.columns - first, count * w);
       const bool whole = columns == count * w;
       Gemm<T> g{};
-      g.m = rows.count();
       g.panels = count;
       g.k = k;
-      g.a = a_.data + static_cast<ptrdiff_t>(rows.begin) * a_.row;
       g.a_row = a_.row;
       g.a_k = a_.column;
+      g.scratch = gemm_scratch(kernels_);
       // Packing pays when enough rows use a panel; a row-major b is its own sequence of panels.
       const T* source = b_.data + static_cast<ptrdiff_t>(first) * b_.column;
-      if (whole && b_.column == 1 && rows.count() <= 32) {
+      if (whole && b_.column == 1 && rows.count() <= kRowsWorthPacking) {
         g.b = source;
         g.b_k = b_.row;
         g.b_panel = static_cast<ptrdiff_t>(w);
@@ -90,27 +110,42 @@ class Multiplication {
         g.b_k = static_cast<ptrdiff_t>(w);
         g.b_panel = static_cast<ptrdiff_t>(k * w);
       }
-      T* target = c_.data + static_cast<ptrdiff_t>(rows.begin) * c_.row + static_cast<ptrdiff_t>(first) * c_.column;
+      g.bias = bias_values_ ? bias_values_ + first : nullptr;
       const bool direct = whole && c_.column == 1;
-      g.c = direct ? target : tile;
-      g.c_row = direct ? c_.row : static_cast<ptrdiff_t>(count * w);
-      g.c_panel = static_cast<ptrdiff_t>(w);
-      g.bias = bias_.size() ? bias_.data() + first : nullptr;
-      kernels_.gemm(g);
-      if (direct) continue;
-      for (size_t r = 0; r < rows.count(); ++r)
-        for (size_t j = 0; j < columns; ++j)
-          target[static_cast<ptrdiff_t>(r) * c_.row + static_cast<ptrdiff_t>(j) * c_.column] = tile[r * count * w + j];
+      const size_t block = direct ? rows.count() : kTileRows;
+      for (size_t r = rows.begin; r < rows.end; r += block) {
+        g.m = std::min(block, rows.end - r);
+        g.a = a_.data + static_cast<ptrdiff_t>(r) * a_.row;
+        T* target = c_.data + static_cast<ptrdiff_t>(r) * c_.row + static_cast<ptrdiff_t>(first) * c_.column;
+        g.c = direct ? target : tile;
+        g.c_row = direct ? c_.row : static_cast<ptrdiff_t>(count * w);
+        g.c_panel = static_cast<ptrdiff_t>(w);
+        kernels_.gemm(g);
+        if (!direct) copy(target, tile, g.m, columns, count * w);
+      }
     }
   }
 
  private:
+  static constexpr size_t w = kPanel<T>, kTileRows = 128, kMostPanels = 64, kRowsWorthPacking = 8;
+
+  void copy(T* target, const T* tile, size_t rows, size_t columns, size_t tile_row) const {
+    for (size_t r = 0; r < rows; ++r, target += c_.row, tile += tile_row) {
+      if (c_.column == 1) {
+        std::copy(tile, tile + columns, target);
+        continue;
+      }
+      for (size_t j = 0; j < columns; ++j) target[static_cast<ptrdiff_t>(j) * c_.column] = tile[j];
+    }
+  }
+
   const Kernels<T>& kernels_;
   Strided<const T> a_, b_;
   Strided<T> c_;
   size_t group_;
-  Buffer<T> bias_;
-  std::vector<Buffer<T>> packed_, tiles_;  // by thread: panels of b; parts of c that whole panels cannot be stored to
+  Buffer<T> bias_;  // to whole panels
+  const T* bias_values_;
+  Room<T>* room_;  // by thread: panels of b; parts of c that whole panels cannot be stored to
 };
 
 }  // namespace

@@ -11,8 +11,11 @@ namespace {
 
 template <class V, template <class> class F>
 void activation_forward(typename V::T* y, const typename V::T* x, size_t n, const double* attrs) {
+  using W = Twice<V>;
   const F<V> f(attrs);
+  const F<W> f2(attrs);
   size_t i = 0;
+  for (; i + W::kLanes <= n; i += W::kLanes) f2.forward(W::load(x + i)).store(y + i);
   for (; i + V::kLanes <= n; i += V::kLanes) f.forward(V::load(x + i)).store(y + i);
   if (i < n) f.forward(V::load(x + i, n - i)).store(y + i, n - i);
 }
@@ -20,9 +23,17 @@ void activation_forward(typename V::T* y, const typename V::T* x, size_t n, cons
 template <class V, template <class> class F>
 void activation_backward(typename V::T* dx, const typename V::T* x, const typename V::T* y, const typename V::T* dy,
                          size_t n, const double* attrs) {
+  using W = Twice<V>;
   const F<V> f(attrs);
+  const F<W> f2(attrs);
   const V zero = V::set1(0);
+  const W zero2 = W::set1(0);
   size_t i = 0;
+  for (; i + W::kLanes <= n; i += W::kLanes) {
+    const W xi = F<V>::kReadsX ? W::load(x + i) : zero2;
+    const W yi = F<V>::kReadsY ? W::load(y + i) : zero2;
+    f2.backward(xi, yi, W::load(dy + i)).store(dx + i);
+  }
   for (; i + V::kLanes <= n; i += V::kLanes) {
     const V xi = F<V>::kReadsX ? V::load(x + i) : zero;
     const V yi = F<V>::kReadsY ? V::load(y + i) : zero;

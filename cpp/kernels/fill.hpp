@@ -19,6 +19,7 @@ namespace {
 template <class V>
 void fill_kernels(Kernels<typename V::T>& k) {
   k.gemm = gemm<V>;
+  k.gemm_scratch = gemm_scratch<V>();
   k.dropout_mask = dropout_mask<V>;
   k.apply_mask = apply_mask<V>;
   fill_matrix<V>(k);

@@ -1,4 +1,4 @@
-// The matrix product: register tiles, and the loops over cache blocks around them; included after a vec_*.hpp.
+// The matrix product: register tiles, and the loops over cache blocks around them; included after matrix.hpp.
 #pragma once
 #include "kernel_table.hpp"
 
@@ -109,33 +109,115 @@ inline void equal_tiles(size_t m, size_t most, F f) {
   }
 }
 
+// A [m, k] copied into strips as high as the tiles: strip t is [k][height], at t * pitch. The copies are in whole vectors
+// and may write into the slack that a pitch leaves after its strip.
+template <class V>
+void pack_strips(typename V::T* packed, size_t pitch, const typename V::T* a, ptrdiff_t a_row, ptrdiff_t a_k, size_t m,
+                 size_t k, size_t most) {
+  using T = typename V::T;
+  constexpr size_t kLanes = V::kLanes;
+  if (a_row == 1) {
+    constexpr size_t kStep = 32;  // steps in k at a time: their pages stay in the translation buffer from strip to strip
+    for (size_t i0 = 0; i0 < k; i0 += kStep) {
+      const size_t i1 = k - i0 < kStep ? k : i0 + kStep;
+      T* strip = packed;
+      equal_tiles(m, most, [&](size_t first, size_t height) {
+        const T* from = a + static_cast<ptrdiff_t>(i0) * a_k + first;
+        T* to = strip + i0 * height;
+        for (size_t i = i0; i < i1; ++i, from += a_k, to += height) {
+          __builtin_prefetch(from + static_cast<ptrdiff_t>(kStep) * a_k);
+          size_t j = 0;
+          for (; j < height && first + j + kLanes <= m; j += kLanes) V::load(from + j).store(to + j);
+          for (; j < height; ++j) to[j] = from[j];
+        }
+        strip += pitch;
+      });
+    }
+    return;
+  }
+  equal_tiles(m, most, [&](size_t first, size_t height) {
+    for (size_t r = 0; r < height; ++r) {
+      const T* from = a + static_cast<ptrdiff_t>(first + r) * a_row;
+      T* to = packed + r;
+      for (size_t i = 0; i < k; ++i, to += height) *to = from[static_cast<ptrdiff_t>(i) * a_k];
+    }
+    packed += pitch;
+  });
+}
+
+// Panels of B that are copied at a time: whole tiles of any width, and no more than the second-level cache has room for.
+constexpr size_t kGroup = 256 * 1024 / (Blocks::kDepthBytes * 16);
+
+// Most elements that gemm copies: a block of A and a group of panels of B.
+template <class V>
+constexpr size_t gemm_scratch() {
+  constexpr size_t depth = Blocks::kDepthBytes / sizeof(typename V::T), slack = 2 * V::kLanes;
+  return Blocks::kBlockRows * (depth + slack) + kGroup * depth * kPanel<typename V::T>;
+}
+
 template <class V>
 void gemm(const Gemm<typename V::T>& g) {
   using T = typename V::T;
   static constexpr GemmTiles<V> kTiles = make_gemm_tiles<V>();
-  constexpr size_t kDepth = Blocks::kDepthBytes / sizeof(T);
+  constexpr size_t kDepth = Blocks::kDepthBytes / sizeof(T), w = kPanel<T>;
+  constexpr ptrdiff_t kFar = 1024 / sizeof(T);  // from here on each step is likely to be on another page
   const bool unit = g.a_row == 1;
-  size_t k0 = 0;
-  do {
-    const size_t k = g.k - k0 < kDepth ? g.k - k0 : kDepth;
-    const bool first = k0 == 0, last = k0 + k == g.k;
-    equal_tiles(g.m, Blocks::kBlockRows, [&](size_t m0, size_t m) {
-      const int widest = gemm_width(m);
-      for (size_t p = 0; p < g.panels;) {
-        int width = widest;
-        while ((size_t{1} << width) > g.panels - p) --width;
-        const T* b = g.b + static_cast<ptrdiff_t>(k0) * g.b_k + static_cast<ptrdiff_t>(p) * g.b_panel;
-        equal_tiles(m, static_cast<size_t>(Blocks::kRows[width]), [&](size_t i, size_t rows) {
-          const auto row = static_cast<ptrdiff_t>(m0 + i);
-          kTiles.at[width][rows - 1][unit](g, k, g.a + row * g.a_row + static_cast<ptrdiff_t>(k0) * g.a_k, b,
-                                           g.c + row * g.c_row + static_cast<ptrdiff_t>(p) * g.c_panel,
-                                           last && g.bias ? g.bias + p * kPanel<T> : nullptr, g.accumulate || !first);
-        });
-        p += size_t{1} << width;
+  // A copy pays when enough columns (of A) or rows (of B) use it.
+  const bool copy_a = g.scratch && g.m > 24 && (unit ? g.panels >= 8 && g.a_k >= kFar && g.k >= 64 : g.panels >= 24);
+  const bool copy_b = g.scratch && g.m >= 48 && g.b_k >= kFar && g.k >= 64;
+  // Once the operands are far beyond the caches' reach, what a tile begins with is fetched while the one before it runs.
+  const bool fetch = g.m > 96 && g.panels * g.k * w * sizeof(T) > (size_t{8} << 20);
+  T* const a_copy = g.scratch + (copy_b ? kGroup * kDepth * w : 0);
+  const size_t group = copy_b ? kGroup : g.panels;
+  for (size_t p0 = 0; p0 < g.panels; p0 += group) {
+    const size_t p1 = g.panels - p0 < group ? g.panels : p0 + group;
+    size_t k0 = 0;
+    do {
+      const size_t k = g.k - k0 < kDepth ? g.k - k0 : kDepth;
+      const bool first = k0 == 0, last = k0 + k == g.k;
+      Gemm<T> t = g;  // with the strides of the copies
+      const T* b0 = g.b + static_cast<ptrdiff_t>(k0) * g.b_k + static_cast<ptrdiff_t>(p0) * g.b_panel;
+      if (copy_b) {
+        pack_panels<V>(g.scratch, b0, g.b_k, g.b_panel, k, p1 - p0);
+        b0 = g.scratch;
+        t.b_k = static_cast<ptrdiff_t>(w);
+        t.b_panel = static_cast<ptrdiff_t>(k * w);
       }
-    });
-    k0 += k;
-  } while (k0 < g.k);
+      equal_tiles(g.m, Blocks::kBlockRows, [&](size_t m0, size_t m) {
+        const int widest = gemm_width(m);
+        const auto most = static_cast<size_t>(Blocks::kRows[widest]);
+        const T* a = g.a + static_cast<ptrdiff_t>(m0) * g.a_row + static_cast<ptrdiff_t>(k0) * g.a_k;
+        const size_t pitch = most * k + V::kLanes;
+        if (copy_a) pack_strips<V>(a_copy, pitch, a, g.a_row, g.a_k, m, k, most);
+        for (size_t p = p0; p < p1;) {
+          int width = widest;
+          while ((size_t{1} << width) > p1 - p) --width;
+          const T* b = b0 + static_cast<ptrdiff_t>(p - p0) * t.b_panel;
+          const T* next = b + t.b_panel * (ptrdiff_t{1} << width);
+          const T* strip = a_copy;
+          const size_t height = copy_a ? most : static_cast<size_t>(Blocks::kRows[width]),
+                       tiles = (m + height - 1) / height;
+          equal_tiles(m, height, [&](size_t i, size_t rows) {
+            const auto row = static_cast<ptrdiff_t>(m0 + i);
+            if (copy_a) t.a_k = static_cast<ptrdiff_t>(rows);
+            const T* from = copy_a ? strip : a + static_cast<ptrdiff_t>(i) * g.a_row;
+            T* c = g.c + row * g.c_row + static_cast<ptrdiff_t>(p) * g.c_panel;
+            if (fetch) {
+              for (size_t q = 0; q < size_t{1} << width; ++q)
+                for (size_t r = rows; r < 2 * rows; ++r)
+                  __builtin_prefetch(c + static_cast<ptrdiff_t>(r) * g.c_row + static_cast<ptrdiff_t>(q) * g.c_panel, 1);
+              for (size_t q = 0; q < (k << width) / tiles && !copy_b; ++q, next += w) __builtin_prefetch(next);
+            }
+            kTiles.at[width][rows - 1][unit || copy_a](t, k, from, b, c, last && g.bias ? g.bias + p * w : nullptr,
+                                                       g.accumulate || !first);
+            strip += pitch;
+          });
+          p += size_t{1} << width;
+        }
+      });
+      k0 += k;
+    } while (k0 < g.k);
+  }
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct Gemm {
   ptrdiff_t c_row, c_panel;
   const T* bias;    // panels * kPanel<T> elements added at the end, or null
   bool accumulate;  // the chain starts at C instead of at zero
+  T* scratch;       // gemm_scratch elements to copy operands into that lie badly, or null: then none is copied
 };
 
 // An elementwise activation. `attrs` are the attributes of its row in the op table, in that order.
@@ -131,6 +132,7 @@ constexpr int kMaxRules = 24;
 template <class T>
 struct Kernels {
   void (*gemm)(const Gemm<T>& args);
+  size_t gemm_scratch;
   // Panels from a matrix [k, n] with any strides; zeros beyond column n.
   void (*pack)(T* panels, const T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col);
   // transposed panels [n, k] of rows [k0, k1) x panels [p0, p1) of panels [k, n]; k0 and, but at the end, k1 whole panels.

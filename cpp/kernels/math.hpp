@@ -5,6 +5,8 @@
 #pragma once
 #include <stddef.h>
 
+#include "twice.hpp"
+
 namespace nncore {
 namespace {
 
@@ -59,6 +61,9 @@ struct Constants<F64> {
       3.60668634754241249e-7, -6.05658638933765917e-7,   -1.44103543796816889e-7,  8.97748061160850422e-8,
       4.11347563921580138e-8, -5.75650399614750743e-9,   -6.4678444557829875e-9,   -1.06725952149769161e-9};
 };
+
+template <class V>
+struct Constants<Twice<V>> : Constants<V> {};
 
 // c[0] + c[1] x + ... by Horner's rule.
 template <class V, size_t N>

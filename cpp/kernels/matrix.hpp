@@ -18,11 +18,31 @@ inline void transpose_square(typename V::T* target, const typename V::T* source,
     }
 }
 
+// Whole panels of B [k, panels] copied one behind the other, all of them step by step in k: where they lie side by side,
+// each step reads one run of memory.
+template <class V>
+void pack_panels(typename V::T* packed, const typename V::T* b, ptrdiff_t b_k, ptrdiff_t b_panel, size_t k, size_t panels) {
+  constexpr size_t w = kPanel<typename V::T>;
+  constexpr ptrdiff_t kAhead = 16;
+  for (size_t i = 0; i < k; ++i)
+    for (size_t q = 0; q < panels; ++q) {
+      const typename V::T* from = b + static_cast<ptrdiff_t>(i) * b_k + static_cast<ptrdiff_t>(q) * b_panel;
+      __builtin_prefetch(from + kAhead * b_k);
+      for (size_t j = 0; j < w; j += V::kLanes) V::load(from + j).store(packed + (q * k + i) * w + j);
+    }
+}
+
 template <class V>
 void pack(typename V::T* panels, const typename V::T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col) {
   using T = typename V::T;
   constexpr size_t w = kPanel<T>;
-  for (size_t first = 0; first < n; first += w) {
+  size_t first = 0;
+  if (col == 1) {
+    first = n / w * w;
+    pack_panels<V>(panels, b, row, static_cast<ptrdiff_t>(w), k, n / w);
+    panels += first * k;
+  }
+  for (; first < n; first += w) {
     const size_t width = n - first < w ? n - first : w;
     size_t i = 0;
     if (row == 1 && width == w)
@@ -30,10 +50,6 @@ void pack(typename V::T* panels, const typename V::T* b, size_t k, size_t n, ptr
         transpose_square<V>(panels, b + i + static_cast<ptrdiff_t>(first) * col, col);
     for (; i < k; ++i, panels += w) {
       const T* s = b + static_cast<ptrdiff_t>(i) * row + static_cast<ptrdiff_t>(first) * col;
-      if (col == 1 && width == w) {
-        for (size_t j = 0; j < w; j += V::kLanes) V::load(s + j).store(panels + j);
-        continue;
-      }
       for (size_t j = 0; j < width; ++j) panels[j] = s[static_cast<ptrdiff_t>(j) * col];
       for (size_t j = width; j < w; ++j) panels[j] = 0;
     }

@@ -10,8 +10,8 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from functools import cache, lru_cache, wraps
+from typing import Any, ParamSpec, TypeGuard, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +62,39 @@ def _result(out: Array | None, like: Array, *inputs: Array) -> Iterator[tuple[Ar
     out[...] = y
 
 
-def _encoded(op: str, **attrs: AttrValue) -> list[float]:
+@lru_cache(maxsize=512, typed=True)  # typed: True is no number
+def _encoded_once(op: str, **attrs: AttrValue) -> list[float]:
     row = OPS[op]
     return row.encode(row.fill(attrs))
 
 
+def _encoded(op: str, **attrs: AttrValue) -> list[float]:
+    """The checked attributes as the core takes them."""
+    try:
+        return _encoded_once(op, **attrs)
+    except TypeError:  # also for a value without a hash: say what is wrong with it
+        return _encoded_once.__wrapped__(op, **attrs)
+
+
+# Small arrays are worth a microsecond, of which checks and conversions would take ten. So each helper begins with the usual
+# case: no `out`, and arrays that a kernel takes as they are.
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def _plain(x: npt.ArrayLike) -> TypeGuard[Array]:
+    """Whether `x` is a C-contiguous array of native float32 or float64."""
+    return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.flags.c_contiguous
+
+
+def _matching(x: Array, y: Array, dy: Array) -> bool:
+    return x.dtype is y.dtype and x.dtype is dy.dtype and x.shape == y.shape and x.shape == dy.shape
+
+
 def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
+    if out is None and _plain(x):
+        y: Array = np.empty_like(x)
+        _core.activation_forward(name, x, y, attrs)
+        return y
     x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
     with _result(out, x, x) as (result, y):
         _core.activation_forward(name, x, y, attrs)
@@ -81,6 +108,10 @@ def _contiguous(**values: npt.ArrayLike) -> list[Array]:
 def _elementwise_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
 ) -> Array:
+    if out is None and _plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy):
+        dx: Array = np.empty_like(x)
+        _core.activation_backward(name, x, y, dy, dx, attrs)
+        return dx
     x, y, dy = _contiguous(x=x, y=y, dy=dy)
     with _result(out, x, x, y, dy) as (result, dx):
         _core.activation_backward(name, x, y, dy, dx, attrs)
@@ -88,6 +119,10 @@ def _elementwise_backward(
 
 
 def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
+    if out is None and _plain(x) and x.ndim > 0:
+        y: Array = np.empty_like(x)
+        _core.rows_forward(name, x, y)
+        return y
     x = as_float("x", x)
     if x.ndim == 0:
         raise ValueError("x: expected at least one axis, got a scalar")
@@ -98,6 +133,10 @@ def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
 
 
 def _rowwise_backward(name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, out: Array | None) -> Array:
+    if out is None and _plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy) and x.ndim > 0:
+        dx: Array = np.empty_like(x)
+        _core.rows_backward(name, y, dy, dx)
+        return dx
     x, y, dy = _contiguous(x=x, y=y, dy=dy)
     if x.ndim == 0:
         raise ValueError("x: expected at least one axis, got a scalar")
@@ -621,8 +660,17 @@ def _aligned(x: Array) -> Array:
     return x if x.flags.aligned and all(stride % x.itemsize == 0 for stride in x.strides) else x.copy()
 
 
+def _plain_matrix(x: npt.ArrayLike) -> TypeGuard[Array]:
+    """Whether `x` is a matrix of native float32 or float64 with any strides that the core can walk."""
+    return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.ndim == 2 and x.flags.aligned
+
+
 @_specified
 def matmul(a: npt.ArrayLike, b: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    if out is None and _plain_matrix(a) and _plain_matrix(b) and a.dtype is b.dtype and a.shape[1] == b.shape[0]:
+        y = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        _core.matmul(a, b, y)
+        return y
     a, b = map(_aligned, as_floats(a=a, b=b))
     check_shape("a", a, (None, None))
     check_shape("b", b, (a.shape[1], None))

@@ -192,7 +192,9 @@ def test_predict_gives_equal_bits_for_any_batch_size(engine_name, dtype):
     assert expected.dtype == dtype
     for batch_size in (1, 2, 3, 10, 100):
         np.testing.assert_array_equal(engine.predict(x, batch_size)[0], expected)
-    np.testing.assert_allclose(engine.forward(x, training=False)[0], expected, rtol=1e-5 if dtype == "float32" else 1e-13)
+    # Sums of terms about 1 large: an element near zero is no more exact than they are.
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(engine.forward(x, training=False)[0], expected, rtol=10 * tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "float16", "float32", ">f8"])

@@ -50,6 +50,7 @@ class Dense final : public Op<T> {
     g.c_row = static_cast<ptrdiff_t>(w);
     g.c_panel = static_cast<ptrdiff_t>(k * w);
     g.accumulate = accumulate;
+    g.scratch = gemm_scratch(kernels_);
     kernels_.gemm(g);
   }
 
@@ -71,6 +72,7 @@ class Dense final : public Op<T> {
     g.c_row = static_cast<ptrdiff_t>(to.ld);
     g.c_panel = static_cast<ptrdiff_t>(w);
     g.bias = bias;
+    g.scratch = gemm_scratch(kernels_);
     kernels_.gemm(g);
   }
 
