@@ -23,7 +23,8 @@ class Trial:
 
     def __init__(self, model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
         self._loss = model.loss
-        self._x, self._y = model._batch(x, y)[0], y  # checked before anything changes
+        model._batch(x, y)  # checks them; an input shape that is open stays so if they do not fit
+        self._x, self._y = model._samples(x), y
         weights = model.get_weights()
         self._draws = model.engine.draws
         self.engine = engines.create(model._engine_name, model.graph, "float64", model.engine.seed)
@@ -34,7 +35,7 @@ class Trial:
     def loss(self) -> tuple[float, Array]:
         """The loss, and its gradient with respect to the output."""
         self.engine.draws = self._draws
-        (output,) = self.engine.forward([self._x], training=True)
+        (output,) = self.engine.forward(self._x, training=True)
         value, gradient = self._loss(output, self._y)
         return float(value), gradient
 
