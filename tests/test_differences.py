@@ -100,6 +100,17 @@ def test_every_activation(engine_name, name):
     assert max(nn.gradcheck(model, X, TARGETS["mse"], step=1e-6).values()) < 1e-6
 
 
+def test_batch_normalisation_and_frozen_layers(engine_name):
+    """The moving averages and what is frozen have no gradients; the model's averages stay where they are."""
+    model = model_of(engine_name, [nn.Dense(5, trainable=False), nn.BatchNorm(), nn.Activation("tanh")])
+    model.fit(X, TARGETS["mse"], epochs=2, verbose=0)
+    before = [weight.tobytes() for weight in model.get_weights()]
+    errors = nn.gradcheck(model, X, TARGETS["mse"])
+    assert list(errors) == ["batch_norm.gamma", "batch_norm.beta", "dense_1.kernel", "dense_1.bias"]
+    assert max(errors.values()) < 1e-6
+    assert [weight.tobytes() for weight in model.get_weights()] == before
+
+
 def test_vanishing_gradients_are_no_errors(engine_name):
     model = model_of(engine_name, [nn.Dense(5, activation="relu", bias_initializer=nn.Constant(-100.0))])
     errors = nn.gradcheck(model, X, TARGETS["mse"])

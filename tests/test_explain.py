@@ -10,6 +10,7 @@ from sklearn.inspection import permutation_importance as theirs
 
 import nncore as nn
 from nncore import explain
+from nncore.optable import OPS
 
 RNG = np.random.Generator(np.random.Philox(key=23))
 X = RNG.normal(size=(7, 3))
@@ -45,6 +46,29 @@ def test_input_gradients(engine_name, shape):
     np.testing.assert_allclose(explain.input_gradients(model, x, each), central(model, x, each), atol=1e-9)
     largest = model.predict(x).argmax(axis=1)
     np.testing.assert_allclose(explain.input_gradients(model, x), central(model, x, largest), atol=1e-9)
+
+
+def test_normalisation_by_running_averages(engine_name):
+    """A sample's explanation does not depend on the others."""
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(6), nn.BatchNorm(momentum=0.5), nn.Activation("tanh"), nn.Dense(4)])
+    model.compile("sgd", "mse", engine=engine_name, dtype="float64", seed=4)
+    model.fit(X, RNG.normal(size=(7, 4)), epochs=3, verbose=0)
+    before = model.get_weights()
+    np.testing.assert_allclose(explain.input_gradients(model, X, 1), central(model, X, 1), atol=1e-9)
+    found = explain.integrated_gradients(model, X, 1)
+    np.testing.assert_allclose(found.sum(axis=1), (model.predict(X) - model.predict(0 * X))[:, 1], atol=1e-12)
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_rrelu_has_its_mean_slope(engine_name):
+    model = network(engine_name, activation="rrelu")
+    np.testing.assert_allclose(explain.input_gradients(model, X, 1), central(model, X, 1), atol=1e-9)
+
+
+def test_every_op_that_is_another_in_inference_is_known():
+    known = {*explain._IDENTITIES, *explain._OTHERS}
+    assert {name for name, op in OPS.items() if op.stochastic} <= known
+    assert {name for name, op in OPS.items() if op.mixes_rows} == {name for name, op in OPS.items() if "frozen" in op.attrs}
 
 
 def test_gradients_of_a_model_in_float32(engine_name):
