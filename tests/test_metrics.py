@@ -179,6 +179,30 @@ def test_targets_that_do_not_fit_are_refused_before_training(engine_name):
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+def test_samples_of_an_ignored_class_do_not_count(engine_name):
+    y = np.where(np.arange(70) % 3 == 0, -100, CLASSES)
+    model = network(3, engine_name, nn.CrossEntropyLoss(ignore_index=-100), ["f1_macro"])
+    history = model.fit(X, y, validation_data=(X, y), verbose=0).history
+    expected = sk.f1_score(y[y >= 0], model.predict(X[y >= 0]).argmax(axis=1), average="macro")
+    assert history["val_f1_macro"] == [pytest.approx(expected, rel=1e-12)]
+
+
+def test_sample_weights(engine_name):
+    weight, y = RNG.random(70), (CLASSES > 0).astype(float)
+    model = network(1, engine_name, "bce_with_logits", ["roc_auc", "precision"])
+    logs, score = model.evaluate(X, y, sample_weight=weight), model.predict(X)[:, 0]
+    assert logs["roc_auc"] == pytest.approx(sk.roc_auc_score(y, score, sample_weight=weight.astype(np.float32)), rel=1e-6)
+    assert logs["precision"] == pytest.approx(sk.precision_score(y, score > 0, sample_weight=weight), rel=1e-6)
+
+
+def test_weights_that_a_metric_does_not_take_are_refused_before_training(engine_name):
+    model = network(3, engine_name, "cross_entropy", ["roc_auc_ovo"])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="sample_weight: expected None"):
+        model.fit(X, CLASSES, validation_data=(X, CLASSES, np.ones(70)), verbose=0)
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_a_loss_that_is_not_finite(engine_name):
     model = network(3, engine_name, "mse", ["r2"])
     model.set_weights([np.full(w.shape, 1e308) for w in model.get_weights()])

@@ -103,11 +103,16 @@ class Evaluation:
         self._update(outputs[0], targets, weights)
         return replace(result, position=stop)
 
+    def check(self, target: Array, sample_weight: Array | None) -> None:
+        """Raise TypeError or ValueError unless every metric takes such targets and weights."""
+        known = self._known(target)
+        weights = None if sample_weight is None else sample_weight[known]
+        for metric in self._metrics:
+            metric.check_target(target[known], self._engine.graph.output_shapes[0], weights)
+
     def _update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
-        ignore_index = self._loss.filled.get("ignore_index")
-        if ignore_index is not None and targets.ndim == 1 and (targets == ignore_index).any():
-            known = targets != ignore_index
-            outputs, targets, weights = outputs[known], targets[known], None if weights is None else weights[known]
+        known = self._known(targets)
+        outputs, targets, weights = outputs[known], targets[known], None if weights is None else weights[known]
         if len(targets) == 0:
             return
         for metric in self._metrics:
@@ -116,6 +121,11 @@ class Evaluation:
                 metric.update(targets, y)
             else:
                 metric.update(targets, y, sample_weight=weights)
+
+    def _known(self, targets: Array) -> Array | slice:
+        """The samples that count: not those of a class that the loss ignores."""
+        ignored = self._loss.filled.get("ignore_index")
+        return targets != ignored if ignored is not None and targets.ndim == 1 else slice(None)
 
     def results(self) -> dict[str, float]:
         """The metrics over all samples, by name."""

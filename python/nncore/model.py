@@ -371,9 +371,8 @@ class Model(Layer):
         elif validation_data is not None:
             validation = self._feed(validation_data, None, None, batch_size, epochs, where=where)
 
-        if isinstance(validation, ArrayFeed):
-            for metric in self._output_metrics:
-                metric.check_target(validation.target, self.output_shape)
+        if isinstance(validation, ArrayFeed) and self._output_metrics:
+            self._evaluation().check(validation.target, validation.sample_weight)
 
         history = History()
         with Progress(verbose, epochs) as progress:

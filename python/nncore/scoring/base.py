@@ -79,8 +79,8 @@ class Metric(ABC):
     def check(self, output: Shape) -> None:  # noqa: B027 - most metrics of one's own take any output
         """Raise ValueError unless the metric can follow a model's output of per-sample shape `output`."""
 
-    def check_target(self, y_true: Array, output: Shape) -> None:  # noqa: B027 - as above
-        """Raise TypeError or ValueError unless the targets `y_true` can be compared with outputs of per-sample `output`."""
+    def check_target(self, y_true: Array, output: Shape, sample_weight: Array | None = None) -> None:  # noqa: B027 - as above
+        """Raise TypeError or ValueError unless such targets and weights go with outputs of per-sample shape `output`."""
 
     def fresh(self) -> Self:
         """A copy that has seen no samples."""
@@ -95,6 +95,6 @@ class Metric(ABC):
 class CheckedMetric(Metric):
     """A metric whose `update` refuses what it cannot compare, and has no effect but on itself."""
 
-    def check_target(self, y_true: Array, output: Shape) -> None:
+    def check_target(self, y_true: Array, output: Shape, sample_weight: Array | None = None) -> None:
         """A rehearsal, with predictions that are valid whatever the metric takes them for."""
-        self.fresh().update(y_true, np.full((len(y_true), *output), 1.0 / max(1, math.prod(output))))
+        self.fresh().update(y_true, np.full((len(y_true), *output), 1.0 / max(1, math.prod(output))), sample_weight)
