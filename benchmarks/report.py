@@ -34,6 +34,10 @@ class Promise:
     threads: tuple[int, ...] = (0,)
 
 
+# Many steps in one compiled call. The promised multiples are those over peers that make a call for each step, as training
+# loops do; this one must only not be faster.
+MANY_STEPS = "jax scan"
+
 # The first that fits a workload holds; for all others, that no peer is faster.
 PROMISES = (
     Promise("step/4-64-64-2/32", 10),
@@ -75,14 +79,17 @@ def verdicts(data: Json) -> Iterator[str]:
     for result in data["results"]:
         fitting = (p for p in PROMISES if result["workload"].startswith(p.name))
         promise = next((p for p in fitting if result["threads"] in [n or everywhere for n in p.threads]), Promise(""))
-        own, peer = result["contenders"].get(OWN[0]), result["best_peer"]
-        if own is None or peer is None:
+        own = result["contenders"].get(OWN[0])
+        peers = {name: ratio for name, ratio in result["ratios"].items() if name not in OWN}
+        if own is None or not peers:
             continue
-        ahead, fraction = result["ratios"][peer], own["fraction"] or 0.0
-        verdict = "kept " if ahead >= promise.ahead and fraction >= promise.fraction else "SHORT"
+        wanted = {name: 1.0 if name == MANY_STEPS else promise.ahead for name in peers}
+        peer = min(peers, key=lambda name: peers[name] / wanted[name])
+        ahead, fraction = peers[peer], own["fraction"] or 0.0
+        verdict = "kept " if ahead >= wanted[peer] and fraction >= promise.fraction else "SHORT"
         yield (
             f"{verdict} {result['workload']:<40} {result['threads']:>2} threads: {ahead:6.2f}x {peer}"
-            f" (promised {promise.ahead:g}x), {100 * fraction:3.0f} % of roofline (promised {100 * promise.fraction:.0f} %)"
+            f" (promised {wanted[peer]:g}x), {100 * fraction:3.0f} % of roofline (promised {100 * promise.fraction:.0f} %)"
         )
     yield from speed_up(data)
 

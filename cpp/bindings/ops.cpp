@@ -14,9 +14,21 @@ const Kernels<T>& kernels() {
   return kernels_of<T>(active_kernels());
 }
 
-void activation_forward_of(const std::string& name, const py::array& x, const py::array& out,
+// Whether `out` shares memory with one of the arrays without being that array; all are contiguous. A kernel would then read
+// what it has written: the functions below do nothing and return false.
+bool overlaps(const py::array& out, std::initializer_list<const py::array*> arrays) {
+  const auto begin = reinterpret_cast<uintptr_t>(out.data()), end = begin + static_cast<uintptr_t>(out.nbytes());
+  for (const py::array* array : arrays) {
+    const auto first = reinterpret_cast<uintptr_t>(array->data()), last = first + static_cast<uintptr_t>(array->nbytes());
+    if (first != begin && first < end && begin < last) return true;
+  }
+  return false;
+}
+
+bool activation_forward_of(const std::string& name, const py::array& x, const py::array& out,
                            const std::vector<double>& attrs) {
   expect_size(out, x.size(), "out");
+  if (overlaps(out, {&x})) return false;
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
     const auto n = static_cast<size_t>(x.size());
@@ -26,11 +38,13 @@ void activation_forward_of(const std::string& name, const py::array& x, const py
     const py::gil_scoped_release release;
     activation_forward(kernels<T>(), f, to, from, n, attrs);
   });
+  return true;
 }
 
-void activation_backward_of(const std::string& name, const py::array& x, const py::array& y, const py::array& dy,
+bool activation_backward_of(const std::string& name, const py::array& x, const py::array& y, const py::array& dy,
                             const py::array& out, const std::vector<double>& attrs) {
   for (const py::array* array : {&y, &dy, &out}) expect_size(*array, x.size(), "y, dy, out");
+  if (overlaps(out, {&x, &y, &dy})) return false;
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
     const Activation<T>& f = find_activation(kernels<T>(), name);
@@ -40,6 +54,7 @@ void activation_backward_of(const std::string& name, const py::array& x, const p
     const py::gil_scoped_release release;
     activation_backward(kernels<T>(), f, to, xs, ys, dys, n, attrs);
   });
+  return true;
 }
 
 // Rows and row length of an array seen as rows of its last axis.
@@ -48,8 +63,9 @@ void rows_of(const py::array& x, size_t& rows, size_t& n) {
   rows = n == 0 ? 0 : static_cast<size_t>(x.size()) / n;
 }
 
-void rows_forward_of(const std::string& name, const py::array& x, const py::array& out) {
+bool rows_forward_of(const std::string& name, const py::array& x, const py::array& out) {
   expect_size(out, x.size(), "out");
+  if (overlaps(out, {&x})) return false;
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
     size_t rows = 0, n = 0;
@@ -59,10 +75,12 @@ void rows_forward_of(const std::string& name, const py::array& x, const py::arra
     const py::gil_scoped_release release;
     rows_forward(kernels<T>(), name, to, from, rows, n);
   });
+  return true;
 }
 
-void rows_backward_of(const std::string& name, const py::array& y, const py::array& dy, const py::array& out) {
+bool rows_backward_of(const std::string& name, const py::array& y, const py::array& dy, const py::array& out) {
   for (const py::array* array : {&dy, &out}) expect_size(*array, y.size(), "dy, out");
+  if (overlaps(out, {&y, &dy})) return false;
   with_type(y, [&](auto zero) {
     using T = decltype(zero);
     size_t rows = 0, n = 0;
@@ -72,6 +90,7 @@ void rows_backward_of(const std::string& name, const py::array& y, const py::arr
     const py::gil_scoped_release release;
     rows_backward(kernels<T>(), name, to, ys, dys, rows, n);
   });
+  return true;
 }
 
 void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,

@@ -77,7 +77,7 @@ def _encoded(op: str, **attrs: AttrValue) -> list[float]:
 
 
 # Small arrays are worth a microsecond, of which checks and conversions would take ten. So each helper begins with the usual
-# case: no `out`, and arrays that a kernel takes as they are.
+# case, arrays that a kernel takes as they are.
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -86,15 +86,20 @@ def _plain(x: npt.ArrayLike) -> TypeGuard[Array]:
     return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.flags.c_contiguous
 
 
-def _matching(x: Array, y: Array, dy: Array) -> bool:
-    return x.dtype is y.dtype and x.dtype is dy.dtype and x.shape == y.shape and x.shape == dy.shape
+def _matching(x: Array, *others: Array) -> bool:
+    return all(a.dtype is x.dtype and a.shape == x.shape for a in others)
+
+
+def _target(out: Array | None, x: Array) -> Array | None:
+    """What a kernel may write a result like the plain `x` to: `out` if it is plain too, a new array if it is None."""
+    if out is None:
+        return np.empty_like(x)
+    return out if _plain(out) and _matching(x, out) and out.flags.writeable else None
 
 
 def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
-    if out is None and _plain(x):
-        y: Array = np.empty_like(x)
-        _core.activation_forward(name, x, y, attrs)
-        return y
+    if _plain(x) and (to := _target(out, x)) is not None and _core.activation_forward(name, x, to, attrs):
+        return to
     x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
     with _result(out, x, x) as (result, y):
         _core.activation_forward(name, x, y, attrs)
@@ -108,38 +113,31 @@ def _contiguous(**values: npt.ArrayLike) -> list[Array]:
 def _elementwise_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
 ) -> Array:
-    if out is None and _plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy):
-        dx: Array = np.empty_like(x)
-        _core.activation_backward(name, x, y, dy, dx, attrs)
-        return dx
+    if (
+        (_plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy))
+        and (to := _target(out, x)) is not None
+        and _core.activation_backward(name, x, y, dy, to, attrs)
+    ):
+        return to
     x, y, dy = _contiguous(x=x, y=y, dy=dy)
     with _result(out, x, x, y, dy) as (result, dx):
         _core.activation_backward(name, x, y, dy, dx, attrs)
     return result
 
 
-def _rowwise(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
-    if out is None and _plain(x) and x.ndim > 0:
-        y: Array = np.empty_like(x)
-        _core.rows_forward(name, x, y)
-        return y
-    x = as_float("x", x)
-    if x.ndim == 0:
-        raise ValueError("x: expected at least one axis, got a scalar")
+def _rowwise(name: str, x: Array, out: Array | None) -> Array:
+    if _plain(x) and (to := _target(out, x)) is not None and _core.rows_forward(name, x, to):
+        return to
     x = np.ascontiguousarray(x)
     with _result(out, x, x) as (result, y):
         _core.rows_forward(name, x, y)
     return result
 
 
-def _rowwise_backward(name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, out: Array | None) -> Array:
-    if out is None and _plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy) and x.ndim > 0:
-        dx: Array = np.empty_like(x)
-        _core.rows_backward(name, y, dy, dx)
-        return dx
-    x, y, dy = _contiguous(x=x, y=y, dy=dy)
-    if x.ndim == 0:
-        raise ValueError("x: expected at least one axis, got a scalar")
+def _rowwise_backward(name: str, x: Array, y: Array, dy: Array, out: Array | None) -> Array:
+    """`x`, `y` and `dy` are plain and match."""
+    if (to := _target(out, x)) is not None and _core.rows_backward(name, y, dy, to):
+        return to
     with _result(out, x, y, dy) as (result, dx):
         _core.rows_backward(name, y, dy, dx)
     return result
@@ -360,7 +358,7 @@ def softplus_backward(
 
 
 def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Array:
-    x = as_float("x", x)
+    x = x if _plain(x) else as_float("x", x)
     check_any_axis(x, axis)
     if axis in (-1, x.ndim - 1):
         return _rowwise(name, x, out)
@@ -373,7 +371,8 @@ def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Ar
 def _along_axis_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int, out: Array | None
 ) -> Array:
-    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    if not (_plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy)):
+        x, y, dy = _contiguous(x=x, y=y, dy=dy)
     check_any_axis(x, axis)
     if axis in (-1, x.ndim - 1):
         return _rowwise_backward(name, x, y, dy, out)
@@ -665,12 +664,22 @@ def _plain_matrix(x: npt.ArrayLike) -> TypeGuard[Array]:
     return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.ndim == 2 and x.flags.aligned
 
 
+def _takes_product(out: npt.ArrayLike, a: Array, b: Array) -> bool:
+    """Whether the core may write the product of `a` and `b` to `out`."""
+    if not (_plain_matrix(out) and out.dtype is a.dtype and out.shape == (a.shape[0], b.shape[1]) and out.flags.writeable):
+        return False
+    return not (np.may_share_memory(out, a) or np.may_share_memory(out, b))
+
+
 @_specified
 def matmul(a: npt.ArrayLike, b: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    if out is None and _plain_matrix(a) and _plain_matrix(b) and a.dtype is b.dtype and a.shape[1] == b.shape[0]:
-        y = np.empty((a.shape[0], b.shape[1]), a.dtype)
-        _core.matmul(a, b, y)
-        return y
+    if (
+        (_plain_matrix(a) and _plain_matrix(b) and a.dtype is b.dtype and a.shape[1] == b.shape[0])
+        and (out is None or _takes_product(out, a, b))
+    ):  # fmt: skip
+        to = np.empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
+        _core.matmul(a, b, to)
+        return to
     a, b = map(_aligned, as_floats(a=a, b=b))
     check_shape("a", a, (None, None))
     check_shape("b", b, (a.shape[1], None))
