@@ -28,7 +28,9 @@ MAY_IMPORT = {
     "node_ops": {"_core", "optable", "reference"},
     "ops": {"_core", "node_ops", "optable", "reference"},
     "optable": set(),
-    "optimizers": {"optable"},
+    "optimizers": {"lbfgs", "optable", "schedules"},
+    "schedules": set(),
+    "lbfgs": {"arrays"},
     "scoring": {"arrays", "optable"},
     "threads": {"_core"},
 }

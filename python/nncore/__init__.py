@@ -12,7 +12,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from nncore import initializers, layers, losses, metrics, optimizers
+from nncore import initializers, layers, losses, metrics, optimizers, schedules
 from nncore.history import History
 from nncore.initializers import (
     Constant,
@@ -48,7 +48,20 @@ from nncore.layers import (
 )
 from nncore.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from nncore.model import Model
-from nncore.optimizers import SGD, Adam, AdamW, RMSprop
+from nncore.optimizers import (
+    LAMB,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+)
 from nncore.sequential import Sequential
 from nncore.threads import get_num_threads, set_num_threads
 
@@ -60,10 +73,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "LAMB",
+    "LBFGS",
     "SGD",
     "Activation",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Add",
     "Average",
     "BCEWithLogitsLoss",
@@ -83,12 +101,15 @@ __all__ = [
     "Layer",
     "LecunNormal",
     "LecunUniform",
+    "Lion",
     "MSELoss",
     "Model",
     "Multiply",
+    "NAdam",
     "Ones",
     "Orthogonal",
     "PReLU",
+    "RAdam",
     "RMSprop",
     "RandomNormal",
     "RandomUniform",
@@ -112,6 +133,7 @@ __all__ = [
     "ops",
     "optimizers",
     "reference",
+    "schedules",
     "set_num_threads",
 ]
 

@@ -63,6 +63,10 @@ class ArrayFeed(Feed):
         weights = None if self.sample_weight is None else self.sample_weight[start:stop]
         return ArrayFeed(self._x[start:stop], self._target[start:stop], weights, self._batch_size)
 
+    def whole(self) -> ArrayFeed:
+        """All samples in one batch."""
+        return ArrayFeed(self._x, self._target, self.sample_weight, self.samples)
+
     def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
         """One pass, a result for each call that the engine's deadline ended."""
         return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)))

@@ -6,7 +6,8 @@ import math
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,10 @@ from nncore.graph import Graph, GraphBuilder, Owner, freeze
 from nncore.history import History
 from nncore.layers import Layer
 from nncore.layers.base import as_tensors
+from nncore.lbfgs import LBFGS, Memory
 from nncore.losses import Loss
 from nncore.metrics import METRICS, Metric
-from nncore.optable import RULES, Shape
+from nncore.optable import Shape
 from nncore.optimizers import Optimizer
 from nncore.progress import Progress, check_verbose
 from nncore.summary import lines
@@ -101,7 +103,9 @@ class Model(Layer):
         self._engine: Engine | None = None
         self._engine_name, self._dtype, self._seed = "native", "float32", 0
         self._weights: list[Array | None] | None = None  # for the engine to start from, instead of drawn ones
-        self._optimizer: Optimizer | None = None
+        self._optimizer: Optimizer | LBFGS | None = None
+        self._memory: Memory | None = None  # of L-BFGS
+        self._shows_average = False  # the engine has the moving average in place of the weights
         self._loss: Loss | None = None
         self._metrics: tuple[str, ...] = ()
         self._engine_metrics: tuple[str, ...] = ()
@@ -172,7 +176,7 @@ class Model(Layer):
         return self._dtype
 
     @property
-    def optimizer(self) -> Optimizer:
+    def optimizer(self) -> Optimizer | LBFGS:
         """The compiled optimizer.
 
         Raises:
@@ -195,7 +199,7 @@ class Model(Layer):
 
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, with totals of parameters and memory; `print_fn` gets it line by line."""
-        states = None if self._optimizer is None else len(RULES[self._optimizer.rule].states)
+        states = len(self._optimizer.states) if isinstance(self._optimizer, Optimizer) else None
         for line in lines(self._layers, self._graph, self._parts, self._sources(), self._dtype, states):
             print_fn(line)
 
@@ -205,7 +209,7 @@ class Model(Layer):
 
     def compile(
         self,
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | Optimizer | LBFGS = "adam",
         loss: str | Loss | None = None,
         metrics: Sequence[str | Metric] = (),
         engine: str = "native",
@@ -217,7 +221,7 @@ class Model(Layer):
         Compiling again keeps the weights (in the new `dtype`) and starts with a fresh optimizer state.
 
         Args:
-            optimizer: a name or object of `nncore.optimizers`.
+            optimizer: a name or object of `nncore.optimizers`. Its schedule, if any, starts anew.
             loss: a name or object of `nncore.losses`, averaged; ``None`` for a model that is not trained by `fit`.
             metrics: names and objects of `nncore.metrics`; ``"accuracy"`` is that of the task. Those that the engine does
                 not compute (all objects, and names such as ``"f1"``) are reported by `evaluate` and for validation only.
@@ -228,6 +232,7 @@ class Model(Layer):
         Raises:
             TypeError, ValueError: an argument is none of these, or does not fit the output; the model is unchanged.
         """
+        self._need_own_weights("compile")
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
         if chosen_loss is not None and chosen_loss.attrs["reduction"] != "mean":
@@ -238,6 +243,7 @@ class Model(Layer):
         engine_metrics: tuple[str, ...] = ()
         if graph is not None:
             engine_metrics = _fit_output(chosen_loss, names, others, graph)
+            _check_groups(chosen, graph)
             weights = self._weights if self._engine is None else self.get_weights()
             _initialize(made, weights)
         self._optimizer, self._loss, self._metrics, self._engine_metrics = chosen, chosen_loss, names, engine_metrics
@@ -245,6 +251,7 @@ class Model(Layer):
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
         self._engine, self._graph = None if graph is None else made, graph
         self._epochs, self._forward_rows, self._has_gradients = 0, None, False
+        self._memory = None
 
     @property
     def engine(self) -> Engine:
@@ -266,7 +273,9 @@ class Model(Layer):
             if node in nodes[:i]:  # each output has a node of its own
                 nodes[i] = builder.node("identity", [node])
         graph = builder.build(outputs=nodes)
-        self._engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
+        engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
+        _check_groups(self._optimizer, graph)
+        self._engine_metrics = engine_metrics
         self._owners = builder.owners
         self._graph, self._thawed, self._layers = self._frozen(graph), graph, layers
         owners = {id(owner.thing): owner for owner in builder.owners}
@@ -370,6 +379,11 @@ class Model(Layer):
             validation = self._feed(held_x, held_y, held_weight, batch_size, epochs, where=where)
         elif validation_data is not None:
             validation = self._feed(validation_data, None, None, batch_size, epochs, where=where)
+
+        if isinstance(self.optimizer, LBFGS):
+            if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
+                raise ValueError("x: expected arrays x and y with LBFGS, got an iterable of batches")
+            feed = feed.whole()
 
         if isinstance(validation, ArrayFeed) and self._output_metrics:
             self._evaluation().check(validation.target, validation.sample_weight)
@@ -548,9 +562,17 @@ class Model(Layer):
         batch_size: int,
         sums: Sequence[float] = (),
     ) -> RunResult:
-        if train:
-            self._forward_rows, self._has_gradients = None, False  # the engine's buffers serve the run
         loss, optimizer = self.loss, self.optimizer
+        rule, rates = None, _NO_RATES
+        if train:
+            self._need_own_weights("training")
+            self._forward_rows, self._has_gradients = None, False  # the engine's buffers serve the run
+            if isinstance(optimizer, LBFGS):
+                result = self._run(False, x, target, sample_weight, order, start, batch_size, sums)
+                self._memory = optimizer.train(self, x, target, sample_weight, self._memory)
+                return result
+            batches = math.ceil(((len(x) if order is None else len(order)) - start) / batch_size)
+            rule, rates = optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, batches)
         return self.engine.run(
             [x],
             target,
@@ -559,7 +581,8 @@ class Model(Layer):
             batch_size=batch_size,
             loss=loss.spec,
             metrics=self._engine_metrics,
-            rule=optimizer.spec if train else None,
+            rule=rule,
+            rates=rates,
             deadline=_DEADLINE,
             sums=sums,
             sample_weight=sample_weight,
@@ -615,7 +638,9 @@ class Model(Layer):
             RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
         """
         self._need_gradients()
-        self.engine.update(optimizer.spec)
+        self._need_own_weights("apply_gradients")
+        _check_groups(optimizer, self.graph)
+        self.engine.update(optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1))
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by name, such as ``"dense.kernel"``."""
@@ -672,6 +697,46 @@ class Model(Layer):
         for i, array in enumerate(arrays):
             self.engine.set_parameter(i, array)
 
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside a ``with``, the trainable weights are the moving average that an optimizer with ``use_ema=True`` keeps.
+
+        For `evaluate`, `predict`, `get_weights` and `save`; training there is refused. Afterwards the weights are again
+        those of before.
+
+        Raises:
+            RuntimeError: the optimizer keeps no average, or has made no update yet.
+
+        >>> import numpy as np, nncore as nn
+        >>> model = nn.Sequential([nn.Input((1,)), nn.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(nn.SGD(0.5, use_ema=True, ema_momentum=0.5), "mse", dtype="float64")
+        >>> for _ in range(2):
+        ...     logs = model.train_on_batch([[1.0]], [[1.0]])
+        >>> with model.averaged_weights():
+        ...     average = model.get_weights()[0]
+        >>> model.get_weights()[0].tolist(), average.tolist()
+        ([[0.0]], [[0.5]])
+        """
+        self._need_own_weights("averaged_weights")
+        optimizer = self.optimizer
+        if isinstance(optimizer, LBFGS) or optimizer.spec.ema_momentum is None or not self.engine.iterations:
+            raise RuntimeError("averaged_weights: expected an optimizer with use_ema=True, and an update by it before")
+        trainable = [i for i, spec in enumerate(self.graph.parameters) if spec.trainable]
+        own = {i: self.engine.get_parameter(i) for i in trainable}
+        self._shows_average = True
+        try:
+            for i in trainable:
+                self.engine.set_parameter(i, self.engine.get_state("ema", "average", i))
+            yield
+        finally:
+            for i, value in own.items():
+                self.engine.set_parameter(i, value)
+            self._shows_average = False
+
+    def _need_own_weights(self, what: str) -> None:
+        if self._shows_average:
+            raise RuntimeError(f"{what}: expected not to be called inside averaged_weights()")
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the architecture and the weights to one safetensors file; `nncore.load` reads it.
 
@@ -684,6 +749,15 @@ class Model(Layer):
         from nncore.io import save  # here: io imports the models it can read
 
         save(self, path)
+
+
+_NO_RATES: Sequence[float] = ()
+
+
+def _check_groups(optimizer: Optimizer | LBFGS | None, graph: Graph) -> None:
+    """Raise ValueError where the optimizer's groups name parameters that the graph does not have."""
+    if isinstance(optimizer, Optimizer) and optimizer.spec.groups:
+        optimizer.check_names([parameter.name for parameter in graph.parameters])
 
 
 def _any_graph() -> Graph:

@@ -161,3 +161,34 @@ def test_a_parameter_of_zeros_and_a_gradient_of_zeros(backend, name):
     p, states = np.ones(3), [np.zeros(3) for _ in states]
     rule(p, np.zeros(3), *states, learning_rate=0.1, weight_decay=0.0, **count)
     np.testing.assert_array_equal(p, np.ones(3))
+
+
+@pytest.mark.parametrize("bound", [0.5, 100.0])
+def test_clipping_is_pytorch_s(bound):
+    """But for the 1e-6 that PyTorch adds to the norm."""
+    from nncore.engines.reference import clip_gradients
+    from nncore.optable import RuleSpec
+
+    arrays = {i: generator("clip", i).standard_normal(shape) for i, shape in enumerate([(3, 4), (5,)])}
+
+    def clipped(clip, **options):
+        tensors = [torch.zeros(a.shape, requires_grad=True) for a in arrays.values()]
+        for tensor, a in zip(tensors, arrays.values(), strict=True):
+            tensor.grad = torch.tensor(a)
+        clip(tensors)
+        ours = clip_gradients(arrays, RuleSpec("sgd", **options))
+        return [(ours[i], tensor.grad.numpy()) for i, tensor in enumerate(tensors)]
+
+    for ours, theirs in clipped(lambda t: torch.nn.utils.clip_grad_value_(t, bound), clipvalue=bound):
+        np.testing.assert_array_equal(ours, theirs)
+    norm = math.sqrt(sum(float((a**2).sum()) for a in arrays.values()))
+    for ours, theirs in clipped(lambda t: torch.nn.utils.clip_grad_norm_(t, bound), global_clipnorm=bound):
+        np.testing.assert_allclose(ours, theirs * ((norm + 1e-6) / norm if norm > bound else 1), rtol=1e-14)
+
+    def each(tensors):
+        for tensor in tensors:
+            torch.nn.utils.clip_grad_norm_([tensor], bound)
+
+    for i, (ours, theirs) in enumerate(clipped(each, clipnorm=bound)):
+        norm = math.sqrt(float((arrays[i] ** 2).sum()))
+        np.testing.assert_allclose(ours, theirs * ((norm + 1e-6) / norm if norm > bound else 1), rtol=1e-14)
