@@ -20,6 +20,10 @@ struct Twice {
     a.store(p);
     b.store(p + V::kLanes);
   }
+  void stream(T* p) const {
+    a.stream(p);
+    b.stream(p + V::kLanes);
+  }
   static Twice set1(T x) { return {V::set1(x), V::set1(x)}; }
 
   friend Twice operator+(Twice x, Twice y) { return {x.a + y.a, x.b + y.b}; }

@@ -7,6 +7,9 @@
 namespace nncore {
 namespace {
 
+// To be called after stream().
+inline void end_streaming() { _mm_sfence(); }
+
 struct F32 {
   using T = float;
   struct Mask {
@@ -24,6 +27,7 @@ struct F32 {
     return {_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m))};
   }
   void store(T* p) const { _mm256_storeu_ps(p, v); }
+  void stream(T* p) const { _mm256_stream_ps(p, v); }  // past the caches; p aligned
   void store(T* p, size_t n) const { _mm256_maskstore_ps(p, first(n), v); }
   static F32 set1(T a) { return {_mm256_set1_ps(a)}; }
 
@@ -96,6 +100,7 @@ struct F64 {
     return {_mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(p, m), _mm256_castsi256_pd(m))};
   }
   void store(T* p) const { _mm256_storeu_pd(p, v); }
+  void stream(T* p) const { _mm256_stream_pd(p, v); }
   void store(T* p, size_t n) const { _mm256_maskstore_pd(p, first(n), v); }
   static F64 set1(T a) { return {_mm256_set1_pd(a)}; }
 

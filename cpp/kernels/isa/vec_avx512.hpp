@@ -7,6 +7,9 @@
 namespace nncore {
 namespace {
 
+// To be called after stream().
+inline void end_streaming() { _mm_sfence(); }
+
 struct F32 {
   using T = float;
   using Mask = __mmask16;
@@ -17,6 +20,7 @@ struct F32 {
   static F32 load(const T* p) { return {_mm512_loadu_ps(p)}; }
   static F32 load(const T* p, size_t n, T fill = 0) { return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first(n), p)}; }
   void store(T* p) const { _mm512_storeu_ps(p, v); }
+  void stream(T* p) const { _mm512_stream_ps(p, v); }  // past the caches; p aligned
   void store(T* p, size_t n) const { _mm512_mask_storeu_ps(p, first(n), v); }
   static F32 set1(T a) { return {_mm512_set1_ps(a)}; }
 
@@ -84,6 +88,7 @@ struct F64 {
   static F64 load(const T* p) { return {_mm512_loadu_pd(p)}; }
   static F64 load(const T* p, size_t n, T fill = 0) { return {_mm512_mask_loadu_pd(_mm512_set1_pd(fill), first(n), p)}; }
   void store(T* p) const { _mm512_storeu_pd(p, v); }
+  void stream(T* p) const { _mm512_stream_pd(p, v); }
   void store(T* p, size_t n) const { _mm512_mask_storeu_pd(p, first(n), v); }
   static F64 set1(T a) { return {_mm512_set1_pd(a)}; }
 

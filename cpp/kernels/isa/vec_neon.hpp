@@ -7,6 +7,8 @@
 namespace nncore {
 namespace {
 
+inline void end_streaming() {}
+
 struct F32 {
   using T = float;
   struct Mask {
@@ -22,6 +24,7 @@ struct F32 {
     return load(a);
   }
   void store(T* p) const { vst1q_f32(p, v); }
+  void stream(T* p) const { store(p); }
   void store(T* p, size_t n) const {
     T a[4];
     store(a);
@@ -84,6 +87,7 @@ struct F64 {
   static F64 load(const T* p) { return {vld1q_f64(p)}; }
   static F64 load(const T* p, size_t n, T fill = 0) { return {vsetq_lane_f64(n ? p[0] : fill, vdupq_n_f64(fill), 0)}; }
   void store(T* p) const { vst1q_f64(p, v); }
+  void stream(T* p) const { store(p); }
   void store(T* p, size_t n) const {
     if (n) p[0] = vgetq_lane_f64(v, 0);
   }

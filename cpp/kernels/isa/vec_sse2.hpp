@@ -7,6 +7,9 @@
 namespace nncore {
 namespace {
 
+// To be called after stream().
+inline void end_streaming() { _mm_sfence(); }
+
 struct F32 {
   using T = float;
   struct Mask {
@@ -22,6 +25,7 @@ struct F32 {
     return load(a);
   }
   void store(T* p) const { _mm_storeu_ps(p, v); }
+  void stream(T* p) const { _mm_stream_ps(p, v); }  // past the caches; p aligned
   void store(T* p, size_t n) const {
     T a[4];
     store(a);
@@ -77,6 +81,7 @@ struct F64 {
   static F64 load(const T* p) { return {_mm_loadu_pd(p)}; }
   static F64 load(const T* p, size_t n, T fill = 0) { return {_mm_setr_pd(n ? p[0] : fill, fill)}; }
   void store(T* p) const { _mm_storeu_pd(p, v); }
+  void stream(T* p) const { _mm_stream_pd(p, v); }
   void store(T* p, size_t n) const {
     if (n) _mm_store_sd(p, v);
   }
