@@ -1,8 +1,10 @@
 // Binding of the engine: checks arrays against the graph, releases Python's lock, calls.
 #include <algorithm>
+#include <map>
 #include <array>
 
 #include "bindings/bindings.hpp"
+#include "bindings/function.hpp"
 #include "core/engine.hpp"
 
 namespace nncore {
@@ -38,14 +40,16 @@ using RuleArgument = std::tuple<std::string, std::vector<double>, std::vector<st
 // The Python-side engine: a native engine and the shapes that its arrays must have.
 class PyEngine {
  public:
-  PyEngine(const std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>,
-                                        std::vector<int64_t>>>& nodes,
-           const std::vector<std::pair<std::vector<int64_t>, bool>>& parameters, const std::vector<int>& inputs,
-           const std::vector<int>& outputs, const std::string& dtype, uint64_t seed)
+  using Nodes =
+      std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
+  PyEngine(const Nodes& nodes, const std::vector<std::pair<std::vector<int64_t>, bool>>& parameters,
+           const std::vector<int>& inputs, const std::vector<int>& outputs, const std::string& dtype, uint64_t seed,
+           const std::map<size_t, py::object>& functions)
       : dtype_(dtype) {
     GraphDesc graph;
-    for (const auto& [op, from, attrs, used, shape] : nodes) graph.nodes.push_back({op, from, attrs, used, shape});
     for (const auto& [shape, trainable] : parameters) graph.parameters.push_back({shape, trainable});
+    for (const auto& [op, from, attrs, used, shape] : nodes) graph.nodes.push_back({op, from, attrs, used, shape});
+    for (const auto& [node, function] : functions) graph.nodes.at(node).function = function_of(graph, node, function);
     graph.inputs = inputs;
     graph.outputs = outputs;
     for (const int i : inputs) input_shapes_.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
@@ -202,6 +206,13 @@ class PyEngine {
     return step;
   }
 
+  std::shared_ptr<BatchFunction> function_of(const GraphDesc& graph, size_t index, const py::object& function) const {
+    const NodeDesc& node = graph.nodes.at(index);
+    PyFunction::Shapes inputs, parameters;
+    for (const int i : node.inputs) inputs.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
+    for (const int p : node.parameters) parameters.push_back(graph.parameters.at(static_cast<size_t>(p)).shape);
+    return std::make_shared<PyFunction>(function, dtype_, inputs, parameters, node.shape);
+  }
   static const void* data_of(const py::array& array) {
     if (!(array.flags() & py::array::c_style)) throw std::invalid_argument("arrays: expected C order");
     return array.data();
@@ -287,13 +298,12 @@ void register_engine(py::module_& module) {
       py::set_error(PyExc_FloatingPointError, error.what());
     }
   });
-  using Nodes =
-      std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
   py::class_<PyEngine>(module, "Engine")
-      .def(py::init<const Nodes&, const std::vector<std::pair<std::vector<int64_t>, bool>>&, const std::vector<int>&,
-                    const std::vector<int>&, const std::string&, uint64_t>(),
+      .def(py::init<const PyEngine::Nodes&, const std::vector<std::pair<std::vector<int64_t>, bool>>&,
+                    const std::vector<int>&, const std::vector<int>&, const std::string&, uint64_t,
+                    const std::map<size_t, py::object>&>(),
            py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"),
-           py::arg("seed"))
+           py::arg("seed"), py::arg("functions") = std::map<size_t, py::object>())
       .def("get_parameter", &PyEngine::get_parameter, py::arg("index"))
       .def("set_parameter", &PyEngine::set_parameter, py::arg("index"), py::arg("value"))
       .def("get_gradient", &PyEngine::get_gradient, py::arg("index"))

@@ -37,7 +37,7 @@ Network<T>::Network(const GraphDesc& graph, const Kernels<T>& kernels) : graph_(
     const NodeDesc& node = graph_.nodes[i];
     ops_.emplace_back();
     if (node.op == "input") continue;
-    NodeInfo info{static_cast<uint32_t>(i), node.attrs, {}, {}, 1};
+    NodeInfo info{static_cast<uint32_t>(i), node.attrs, {}, {}, node.function, 1};
     for (const int j : node.inputs) {
       info.widths.push_back(width(static_cast<size_t>(j)));
       info.shapes.push_back(graph_.nodes[static_cast<size_t>(j)].shape);

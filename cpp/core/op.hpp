@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/faults.hpp"
+#include "core/graph.hpp"
 #include "core/memory.hpp"
 #include "kernels/kernel_table.hpp"
 
@@ -17,6 +18,7 @@ struct NodeInfo {
   std::vector<double> attrs;                 // in the order of the op's row in the op table
   std::vector<size_t> widths;                // elements per sample of each input
   std::vector<std::vector<int64_t>> shapes;  // per sample, of each input
+  std::shared_ptr<BatchFunction> function;   // of op "python"
   size_t last_axis;                          // length of the last axis of the first input
 };
 

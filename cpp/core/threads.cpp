@@ -93,16 +93,21 @@ int threads_for(double multiply_adds) {
 }
 
 void ForkAwareMutex::lock() {
+  if (owner_.load() == std::this_thread::get_id())
+    throw std::runtime_error("this model is running: code that it calls, such as a layer of one's own, cannot use it");
   if (forks_.load() == fork_count()) {
     mutex_.lock();
-    return;
-  }
-  if (!mutex_.try_lock())
+  } else if (!mutex_.try_lock()) {
     throw std::runtime_error("this model was in use by another thread when the process forked; make a new one");
+  }
   forks_.store(fork_count());
+  owner_.store(std::this_thread::get_id());
 }
 
-void ForkAwareMutex::unlock() { mutex_.unlock(); }
+void ForkAwareMutex::unlock() {
+  owner_.store(std::thread::id());
+  mutex_.unlock();
+}
 
 void Barrier::wait(int size) {
   const unsigned generation = generation_.load(std::memory_order_acquire);
@@ -129,15 +134,24 @@ void Barrier::wait(int size) {
 #if defined(__x86_64__)
 FlushSubnormals::FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040u); }
 FlushSubnormals::~FlushSubnormals() { _mm_setcsr(static_cast<unsigned>(saved_)); }
+KeepSubnormals::KeepSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<unsigned>(saved_) & ~0x8040u); }
+KeepSubnormals::~KeepSubnormals() { _mm_setcsr(static_cast<unsigned>(saved_)); }
 #elif defined(__aarch64__)
 FlushSubnormals::FlushSubnormals() {
   __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
   __asm__ volatile("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
 }
 FlushSubnormals::~FlushSubnormals() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
+KeepSubnormals::KeepSubnormals() {
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+  __asm__ volatile("msr fpcr, %0" : : "r"(saved_ & ~(1ull << 24)));
+}
+KeepSubnormals::~KeepSubnormals() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
 #else
 FlushSubnormals::FlushSubnormals() : saved_(0) {}
 FlushSubnormals::~FlushSubnormals() {}
+KeepSubnormals::KeepSubnormals() : saved_(0) {}
+KeepSubnormals::~KeepSubnormals() {}
 #endif
 
 }  // namespace nncore

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
+#include <thread>
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -33,6 +34,18 @@ class FlushSubnormals {
   unsigned long long saved_;
 };
 
+// The opposite for as long as it lives, for code that is not ours.
+class KeepSubnormals {
+ public:
+  KeepSubnormals();
+  ~KeepSubnormals();
+  KeepSubnormals(const KeepSubnormals&) = delete;
+  KeepSubnormals& operator=(const KeepSubnormals&) = delete;
+
+ private:
+  unsigned long long saved_;
+};
+
 // Every thread waits until all have come. Spins, since the phases between barriers last microseconds, then yields.
 class Barrier {
  public:
@@ -53,6 +66,7 @@ class ForkAwareMutex {
  private:
   std::mutex mutex_;
   std::atomic<unsigned> forks_{fork_count()};
+  std::atomic<std::thread::id> owner_{std::thread::id()};  // a thread that holds it already is refused, not left waiting
 };
 
 // What a thread of a parallel region knows of it.

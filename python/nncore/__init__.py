@@ -46,7 +46,7 @@ from nncore.layers import (
     Rescaling,
     Tensor,
 )
-from nncore.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from nncore.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from nncore.model import Model
 from nncore.optimizers import (
     LAMB,
@@ -102,6 +102,7 @@ __all__ = [
     "LecunNormal",
     "LecunUniform",
     "Lion",
+    "Loss",
     "MSELoss",
     "Model",
     "Multiply",

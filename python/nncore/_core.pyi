@@ -85,6 +85,7 @@ class Engine(metaclass=_Pybind11Type):
         outputs: Sequence[int],
         dtype: str,
         seed: int,
+        functions: dict[int, object] = ...,
     ) -> None: ...
     @property
     def seed(self) -> int: ...

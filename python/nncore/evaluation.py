@@ -14,7 +14,8 @@ from nncore.engines.base import Engine, RunResult
 from nncore.feeds import Order
 from nncore.graph import GraphBuilder
 from nncore.metrics import Metric
-from nncore.optable import LossSpec
+from nncore.objectives import Columns
+from nncore.optable import AttrValue, LossSpec
 
 __all__ = ["Evaluation", "probabilities"]
 
@@ -45,6 +46,28 @@ def probabilities(outputs: Array, loss: str) -> Array:
     return _LINKS[loss](outputs) if loss in _LINKS else outputs
 
 
+def see(
+    metrics: Sequence[Metric],
+    outputs: Array,
+    targets: Array,
+    weights: Array | None,
+    loss: str,
+    ignore_index: AttrValue | None,
+) -> None:
+    """Show metrics a batch of outputs [n, ...] beside a loss of that name, but for the rows to ignore."""
+    if ignore_index is not None and targets.ndim == 1 and (targets == ignore_index).any():
+        known = targets != ignore_index
+        outputs, targets, weights = outputs[known], targets[known], None if weights is None else weights[known]
+    if len(targets) == 0:
+        return
+    for metric in metrics:
+        y = probabilities(outputs, loss) if metric.probabilities else outputs
+        if weights is None:
+            metric.update(targets, y)
+        else:
+            metric.update(targets, y, sample_weight=weights)
+
+
 class Evaluation:
     """One pass over data with metrics that see the outputs.
 
@@ -69,7 +92,7 @@ class Evaluation:
 
     def run(
         self,
-        x: Array,
+        x: Array | Columns,
         target: Array,
         sample_weight: Array | None,
         order: Order | None,
@@ -84,7 +107,9 @@ class Evaluation:
         targets, weights = target[block], None if sample_weight is None else sample_weight[block]
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
-                outputs = self._engine.predict([x[block]], batch_size)
+                rows = x[block]
+                inputs = rows.present if isinstance(rows, Columns) else [rows]
+                outputs = self._engine.predict(inputs, batch_size)
                 result = self._scorer.run(
                     outputs,
                     targets,
@@ -100,7 +125,7 @@ class Evaluation:
                 )
         except FloatingPointError:
             raise FloatingPointError(f"the loss of the samples {start} to {stop - 1} is not finite") from None
-        self._update(outputs[0], targets, weights)
+        see(self._metrics, outputs[0], targets, weights, self._loss.name, self._loss.filled.get("ignore_index"))
         return replace(result, position=stop)
 
     def check(self, target: Array, sample_weight: Array | None) -> None:
@@ -109,18 +134,6 @@ class Evaluation:
         weights = None if sample_weight is None else sample_weight[known]
         for metric in self._metrics:
             metric.check_target(target[known], self._engine.graph.output_shapes[0], weights)
-
-    def _update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
-        known = self._known(targets)
-        outputs, targets, weights = outputs[known], targets[known], None if weights is None else weights[known]
-        if len(targets) == 0:
-            return
-        for metric in self._metrics:
-            y = probabilities(outputs, self._loss.name) if metric.probabilities else outputs
-            if weights is None:
-                metric.update(targets, y)
-            else:
-                metric.update(targets, y, sample_weight=weights)
 
     def _known(self, targets: Array) -> Array | slice:
         """The samples that count: not those of a class that the loss ignores."""

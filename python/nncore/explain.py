@@ -285,7 +285,7 @@ def _metric_of(model: Model, metric: Metric, y: Structured) -> Callable[[list[Ar
     if len(model.graph.outputs) != 1:
         raise ValueError(f"metric: expected None for a model of {len(model.graph.outputs)} outputs, got {metric!r}")
     sign = 1.0 if metric.greater_is_better else -1.0
-    loss = "" if model._loss is None else model._loss.name
+    loss = model._objectives[0].loss.name if model._objectives else ""
 
     def measure(samples: list[Array]) -> float:
         one = metric.fresh()

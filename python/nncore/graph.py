@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from nncore.optable import OPS, AttrValue, Shape
 
-__all__ = ["Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec", "freeze"]
+__all__ = ["Function", "Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec", "freeze"]
 
 # Name and options of an initialiser, or a function (shape, numpy.random.Generator) -> array.
 InitializerSpec = tuple[str, Mapping[str, AttrValue]] | Callable[[Shape, Any], Any]
@@ -41,17 +41,31 @@ class ParameterSpec:
     trainable: bool = True
 
 
+class Function(Protocol):
+    """Python code that an engine calls on whole batches; a layer written by a user is one.
+
+    ``forward(*inputs, *parameters)`` gives y ``[rows, *shape]`` from inputs ``[rows, *shape]`` and parameters, and
+    ``backward(*inputs, *parameters, y, dy)`` the gradients of the inputs and of the parameters, in this order. The arrays
+    cannot be written to.
+    """
+
+    def forward(self, *arrays: Any) -> Any: ...  # noqa: ANN401, D102
+
+    def backward(self, *arrays: Any) -> Any: ...  # noqa: ANN401, D102
+
+
 @dataclass(frozen=True)
 class Node:
     """One application of an op.
 
     Attributes:
-        op: a row of `nncore.optable.OPS`.
+        op: a row of `nncore.optable.OPS`, ``"input"``, or ``"python"`` for a function of the user's.
         inputs: indices of earlier nodes.
         attrs: every attribute of the op's row, defaults filled in, in the row's order.
         parameters: indices into `Graph.parameters`, one for each parameter slot of the op, in the row's order.
         shape: per-sample shape of the result.
         name: the layer that made the node; not unique.
+        function: of op ``"python"``.
     """
 
     op: str
@@ -60,6 +74,7 @@ class Node:
     parameters: tuple[int, ...]
     shape: Shape
     name: str
+    function: Any = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,14 @@ def freeze(graph: Graph, parameters: frozenset[int] | set[int]) -> Graph:
 
 
 _MOST_ELEMENTS = 2**40  # of a parameter or a sample: no machine holds more, and no size overflows 64 bits
+
+
+def _checked_shape(what: str, shape: Sequence[int]) -> Shape:
+    shape = tuple(shape)
+    if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in shape):
+        raise ValueError(f"shape of {what}: expected positive integers, got {shape}")
+    _check_size(what, shape)
+    return shape
 
 
 def _check_size(what: str, shape: Shape) -> None:
@@ -176,10 +199,7 @@ class GraphBuilder:
 
     def input(self, shape: Sequence[int], name: str = "input") -> int:
         """Add an input of per-sample `shape`; returns its node index."""
-        shape = tuple(shape)
-        if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in shape):
-            raise ValueError(f"shape of input {name!r}: expected positive integers, got {shape}")
-        _check_size(f"input {name!r}", shape)
+        shape = _checked_shape(f"input {name!r}", shape)
         self._nodes.append(Node("input", (), MappingProxyType({}), (), shape, name))
         self._inputs.append(len(self._nodes) - 1)
         return self._inputs[-1]
@@ -240,6 +260,20 @@ class GraphBuilder:
         if len(parameters) != len(expected) or dict(expected) != got:
             raise ValueError(f"parameters of {op!r}: expected shapes {dict(expected)}, got {got} ({len(parameters)} given)")
         self._nodes.append(Node(op, tuple(inputs), MappingProxyType(filled), tuple(parameters), out, name or op))
+        return len(self._nodes) - 1
+
+    def call(
+        self, function: Function, inputs: Sequence[int], shape: Sequence[int], parameters: Sequence[int], name: str
+    ) -> int:
+        """Apply a `function` of the user's, whose result has per-sample `shape`; returns the new node's index.
+
+        Raises:
+            ValueError: no inputs, or a shape that is none.
+        """
+        if not inputs or any(not 0 <= i < len(self._nodes) for i in inputs):
+            raise ValueError(f"inputs: expected at least one index of an earlier node, got {tuple(inputs)}")
+        checked = _checked_shape(f"the result of {name!r}", shape)
+        self._nodes.append(Node("python", tuple(inputs), MappingProxyType({}), tuple(parameters), checked, name, function))
         return len(self._nodes) - 1
 
     def build(self, outputs: Sequence[int]) -> Graph:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nncore.graph import ParameterSpec
+from nncore.graph import InitializerSpec, ParameterSpec
 from nncore.optable import Attr, AttrValue, Row, Shape
 
 __all__ = [
@@ -426,6 +426,16 @@ def get(value: str | Initializer | Callable[[Shape, np.random.Generator], npt.Ar
         hint = " (the class; make an object of it)" if isinstance(value, type) else ""
         raise TypeError(f"initializer: expected a name, an Initializer or a function of (shape, rng), got {value!r}{hint}")
     return Function(value)
+
+
+def spec(value: str | Initializer | Callable[[Shape, np.random.Generator], npt.ArrayLike]) -> InitializerSpec:
+    """What `get` makes of `value`, as a `nncore.graph.ParameterSpec` holds it.
+
+    >>> spec("ones")
+    ('ones', {})
+    """
+    made = get(value)
+    return made if isinstance(made, Function) else (made.row.name, made.get_config())
 
 
 def draw(spec: ParameterSpec, rng: np.random.Generator) -> Float64:

@@ -10,8 +10,8 @@ way, both weights multiply. The mean of a batch in which nothing weighs anything
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,17 +24,30 @@ from nncore.optable import AttrValue, LossSpec, Shape
 __all__ = ["LOSSES", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss", "get"]
 
 
-class Loss(ABC):
-    """A row of `nncore.optable.LOSSES` with its options.
+class Loss:
+    """A row of `nncore.optable.LOSSES` with its options, or a loss written in Python.
+
+    A loss of your own is a subclass with two methods on NumPy arrays, called once for each batch: ``forward(self, y, t)``
+    gives the loss of each sample [n] from outputs y [n, ...] and targets t, and ``backward(self, y, t)`` the gradient of
+    their sum with respect to y. A batch's loss is their mean, weighted by the samples' weights.
 
     Attributes:
-        name: the row's name.
-        spec: the row and its options as an engine takes them.
+        name: the row's name, or made from the class's.
+        spec: the row and its options as an engine takes them; a loss of one's own has none.
     """
 
     name: ClassVar[str]
+    spec: LossSpec
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, reduction: str = "mean", **options: Any) -> None:  # noqa: ANN401 - each subclass says which
+        if self.own:
+            if reduction != "mean" or options:
+                raise ValueError(f"{type(self).__name__}: expected no options, which a loss of one's own keeps itself")
+            return
         row = ROWS[self.name]
         arrays = {key: vector(key, value) for key, value in options.items() if key in row.arrays and value is not None}
         attrs = {key: value for key, value in options.items() if key not in row.arrays}
@@ -43,13 +56,18 @@ class Loss(ABC):
     @property
     def attrs(self) -> Mapping[str, AttrValue]:
         """The options that are no vectors."""
-        return self.spec.attrs
+        return {"reduction": "mean"} if self.own else self.spec.attrs
+
+    @property
+    def own(self) -> bool:
+        """Whether it is written in Python by the user."""
+        return hasattr(self, "forward")
 
     def check_output(self, shape: Shape) -> None:
         """Raise ValueError unless the loss can follow an output of per-sample `shape`."""
-        _ = self.spec.encoded(shape)
+        if not self.own:
+            _ = self.spec.encoded(shape)
 
-    @abstractmethod
     def check_target(self, target: npt.ArrayLike, rows: int, output: Shape, dtype: npt.DTypeLike, what: str = "y") -> Array:
         """`target` for `rows` samples of per-sample shape `output`, as an engine takes it.
 
@@ -59,6 +77,26 @@ class Loss(ABC):
             TypeError: not real numbers, or of the wrong kind.
             ValueError: the wrong shape, or values that cannot be targets.
         """
+        array = _rows(target, rows, what)
+        return array if array.dtype.kind != "f" else np.asarray(array, dtype)
+
+    def values(self, y: Array, t: Array) -> Array:
+        """What a loss of one's own gives for each sample, in float64 [n]; TypeError or ValueError for anything else."""
+        return _own_result(f"{type(self).__name__}.forward", self._method("forward")(y, t), (len(y),))
+
+    def gradient(self, y: Array, t: Array, w: Array | None) -> Array:
+        """The gradient of the mean, weighted by w [n], of a loss of one's own, in float64 of y's shape."""
+        gradient = _own_result(f"{type(self).__name__}.backward", self._method("backward")(y, t), y.shape)
+        weights = np.ones(len(y)) if w is None else w
+        total = weights.sum()
+        shares = weights / total if total > 0 else weights
+        return np.asarray(gradient * shares.reshape(-1, *[1] * (y.ndim - 1)))
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        method: Any = getattr(self, name, None)
+        if not callable(method):
+            raise TypeError(f"{type(self).__name__}: expected a method {name!r}, as losses of one's own have")
+        return method  # type: ignore[no-any-return]
 
     def __call__(self, y: npt.ArrayLike, t: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> tuple[Any, Array]:
         """Value of the loss and its gradient with respect to `y`.
@@ -83,11 +121,27 @@ class Loss(ABC):
             y = y.astype(np.float64)
         self.check_output(y.shape[1:])
         t = self.check_target(t, len(y), y.shape[1:], y.dtype, "t")
+        if self.own:
+            w = None if sample_weight is None else np.asarray(real(sample_weight, "sample_weight"), np.float64)
+            total = float(len(y) if w is None else w.sum())
+            values = self.values(y, t) if w is None else self.values(y, t) * w
+            return float(values.sum()) / total if total > 0 else 0.0, self.gradient(y, t, w).astype(y.dtype)
         value = getattr(ops, self.name)(y, t, **self.spec.options, sample_weight=sample_weight)
         return value, getattr(ops, f"{self.name}_backward")(y, t, **self.spec.options, sample_weight=sample_weight)
 
     def __repr__(self) -> str:
+        if self.own:
+            return f"{type(self).__name__}()"
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.spec.options.items())})"
+
+
+def _own_result(what: str, value: object, shape: Shape) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what}: expected an array of real numbers, got {value!r}")
+    if array.shape != shape:
+        raise ValueError(f"{what}: expected shape {shape}, got {array.shape}")
+    return array.astype(np.float64)
 
 
 def vector(name: str, value: npt.ArrayLike) -> tuple[float, ...]:

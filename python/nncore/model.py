@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from nncore import engines, initializers, losses, metrics, optimizers
+from nncore import engines, initializers, optimizers
 from nncore.arrays import Array, as_rows, check_sample_shape, real
 from nncore.engines.base import Engine, RunResult
 from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed, Order, Totals
@@ -24,8 +24,8 @@ from nncore.history import History
 from nncore.layers import Layer
 from nncore.layers.base import as_tensors
 from nncore.lbfgs import LBFGS, Memory
-from nncore.losses import Loss
-from nncore.metrics import METRICS, Metric
+from nncore.metrics import METRICS
+from nncore.objectives import Columns, Objective, objectives
 from nncore.optable import Shape
 from nncore.optimizers import Optimizer
 from nncore.progress import Progress, check_verbose
@@ -34,6 +34,7 @@ from nncore.weighting import ClassWeight, check_class_weight, check_sample_weigh
 
 if TYPE_CHECKING:
     from nncore.evaluation import Evaluation
+    from nncore.steps import StepResult, Steps
 
 __all__ = ["Model"]
 
@@ -106,10 +107,8 @@ class Model(Layer):
         self._optimizer: Optimizer | LBFGS | None = None
         self._memory: Memory | None = None  # of L-BFGS
         self._shows_average = False  # the engine has the moving average in place of the weights
-        self._loss: Loss | None = None
-        self._metrics: tuple[str, ...] = ()
-        self._engine_metrics: tuple[str, ...] = ()
-        self._output_metrics: tuple[Metric, ...] = ()  # computed from the outputs, not while training
+        self._objectives: tuple[Objective, ...] = ()
+        self._steps: Steps | None = None
         self._epochs = 0  # of training so far: each has its own order of samples
         self._forward_rows: int | None = None  # of the outputs, where backward may follow
         self._has_gradients = False
@@ -187,15 +186,21 @@ class Model(Layer):
         return self._optimizer
 
     @property
-    def loss(self) -> Loss:
-        """The compiled loss.
+    def loss(self) -> Any:  # noqa: ANN401 - of several outputs there are several
+        """The compiled loss; of several outputs a list or dict, with None where there is none.
 
         Raises:
             RuntimeError: the model is not compiled with a loss.
         """
-        if self._loss is None:
+        if not self._objectives:
             raise RuntimeError("the model has no loss: call compile(loss=...) first")
-        return self._loss
+        by_output = {objective.output: objective.loss for objective in self._objectives}
+        return self._outputs.join([by_output.get(i) for i in range(len(self._outputs.names))])
+
+    @property
+    def _stepwise(self) -> bool:
+        """Whether the engine needs Python between forward and backward."""
+        return self._outputs.kind != "one" or self._objectives[0].loss.own
 
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, with totals of parameters and memory; `print_fn` gets it line by line."""
@@ -210,11 +215,12 @@ class Model(Layer):
     def compile(
         self,
         optimizer: str | Optimizer | LBFGS = "adam",
-        loss: str | Loss | None = None,
-        metrics: Sequence[str | Metric] = (),
+        loss: Structured = None,
+        metrics: Structured = (),
         engine: str = "native",
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
+        loss_weights: Structured = None,
     ) -> None:
         """Choose how the model is trained and run.
 
@@ -222,32 +228,31 @@ class Model(Layer):
 
         Args:
             optimizer: a name or object of `nncore.optimizers`. Its schedule, if any, starts anew.
-            loss: a name or object of `nncore.losses`, averaged; ``None`` for a model that is not trained by `fit`.
+            loss: a name or object of `nncore.losses`, averaged; ``None`` for a model that is not trained by `fit`. For
+                several outputs one for all, a list, or a dict by output; an output may have none.
             metrics: names and objects of `nncore.metrics`; ``"accuracy"`` is that of the task. Those that the engine does
                 not compute (all objects, and names such as ``"f1"``) are reported by `evaluate` and for validation only.
+                For several outputs a list of lists, or a dict by output.
             engine: ``"native"`` or ``"reference"``.
             dtype: ``"float32"`` or ``"float64"``.
             seed: of first weights, shuffles and dropout; 0 .. 2**64 - 1. One seed gives the same bits every time.
+            loss_weights: what each output's loss counts in the total, as a list, or a dict by output: 1 where it says
+                nothing. Logs then are ``"loss"``, and ``"<output>_loss"`` and ``"<output>_<metric>"`` for each output.
 
         Raises:
             TypeError, ValueError: an argument is none of these, or does not fit the output; the model is unchanged.
         """
         self._need_own_weights("compile")
         chosen = optimizers.get(optimizer)
-        chosen_loss = None if loss is None else losses.get(loss)
-        if chosen_loss is not None and chosen_loss.attrs["reduction"] != "mean":
-            raise ValueError(f"loss: expected one with reduction 'mean', got {chosen_loss!r}")
-        names, others = _check_metrics(metrics, chosen_loss)
+        wanted = objectives(loss, loss_weights, metrics, self._outputs)
         graph = None if self._thawed is None else self._frozen(self._thawed)
         made = engines.create(engine, _ANY_GRAPH if graph is None else graph, dtype, seed)
-        engine_metrics: tuple[str, ...] = ()
         if graph is not None:
-            engine_metrics = _fit_output(chosen_loss, names, others, graph)
+            wanted = _fitted(wanted, graph)
             _check_groups(chosen, graph)
             weights = self._weights if self._engine is None else self.get_weights()
             _initialize(made, weights)
-        self._optimizer, self._loss, self._metrics, self._engine_metrics = chosen, chosen_loss, names, engine_metrics
-        self._output_metrics = others
+        self._optimizer, self._objectives, self._steps = chosen, wanted, None
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
         self._engine, self._graph = None if graph is None else made, graph
         self._epochs, self._forward_rows, self._has_gradients = 0, None, False
@@ -273,9 +278,9 @@ class Model(Layer):
             if node in nodes[:i]:  # each output has a node of its own
                 nodes[i] = builder.node("identity", [node])
         graph = builder.build(outputs=nodes)
-        engine_metrics = _fit_output(self._loss, self._metrics, self._output_metrics, graph)
+        fitted = _fitted(self._objectives, graph)
         _check_groups(self._optimizer, graph)
-        self._engine_metrics = engine_metrics
+        self._objectives = fitted
         self._owners = builder.owners
         self._graph, self._thawed, self._layers = self._frozen(graph), graph, layers
         owners = {id(owner.thing): owner for owner in builder.owners}
@@ -383,10 +388,12 @@ class Model(Layer):
         if isinstance(self.optimizer, LBFGS):
             if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
                 raise ValueError("x: expected arrays x and y with LBFGS, got an iterable of batches")
+            if self._stepwise or self._inputs.kind != "one":
+                raise ValueError("optimizer: expected one of steps for several inputs or outputs or one's own loss")
             feed = feed.whole()
 
-        if isinstance(validation, ArrayFeed) and self._output_metrics:
-            self._evaluation().check(validation.target, validation.sample_weight)
+        if isinstance(validation, ArrayFeed):
+            self._check_metrics(validation)
 
         history = History()
         with Progress(verbose, epochs) as progress:
@@ -428,9 +435,11 @@ class Model(Layer):
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> dict[str, float]:
         """One optimizer step on the batch `x` [n, ...], `y`; returns its loss and metrics. Errors as in `fit`."""
-        x, target, weights = self._batch(x, y, sample_weight)
-        totals = Totals(("loss", *self._metrics))
-        totals.add(self._run(True, x, target, weights, None, 0, len(x)))
+        samples, target, weights = self._batch(x, y, sample_weight)
+        if self._stepwise:
+            return self._step(True, samples, target, weights, None, 0, len(samples)).means()
+        totals = Totals(("loss", *self._objectives[0].names))
+        totals.add(self._run(True, samples, target, weights, None, 0, len(samples)))
         return totals.means()
 
     def predict(self, x: Structured, batch_size: int = 256) -> Structured:
@@ -477,26 +486,55 @@ class Model(Layer):
         sample_weight: npt.ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
         where: str = "",
-    ) -> tuple[Array, Array, Array | None]:
-        """`x`, `y` and weights as arrays that the engine takes; the input shape stays open if they do not fit together."""
-        loss, shape_was_open, layers = self.loss, self._graph is None, self._layers
+    ) -> tuple[Any, Any, Any]:
+        """`x`, `y` and weights as the engine takes them: arrays, or of several inputs or outputs `Columns`.
+
+        The input shape stays open if they do not fit together.
+        """
+        _, shape_was_open, layers = self.loss, self._graph is None, self._layers
         try:
-            samples, target = self._checked_batch(loss, x, y, where)
+            inputs = self._samples(x, f"x{where}")
+            samples: Any = inputs[0] if self._inputs.kind == "one" else Columns(inputs)
+            if self._outputs.kind != "one":
+                if class_weight is not None:
+                    raise ValueError("class_weight: expected None for a model with several outputs")
+                return samples, *self._columns(y, sample_weight, len(samples), where)
+            target = self._target(self._objectives[0], self._outputs.split(y, f"y{where}")[0], len(samples), f"y{where}")
             weights = check_sample_weight(sample_weight, len(samples), f"sample_weight{where}")
             return samples, target, self._weights_of(target, weights, class_weight, where)
         except (TypeError, ValueError):
             if shape_was_open:
-                self._graph, self._thawed, self._layers, self._engine_metrics = None, None, layers, ()
+                self._graph, self._thawed, self._layers = None, None, layers
             raise
 
-    def _checked_batch(self, loss: Loss, x: npt.ArrayLike, y: npt.ArrayLike, where: str) -> tuple[Array, Array]:
-        (samples,) = self._samples(x, f"x{where}")
-        target = loss.check_target(y, len(samples), self.output_shape, self._dtype, f"y{where}")
-        if target.dtype.kind == "i":
-            for name, metric in zip(self._metrics, self._engine_metrics, strict=True):
+    def _target(self, objective: Objective, y: npt.ArrayLike, rows: int, what: str) -> Array:
+        shape = self.graph.output_shapes[objective.output]
+        target: Array = objective.loss.check_target(y, rows, shape, self._dtype, what)
+        if target.dtype.kind == "i" and not objective.loss.own:
+            for name, metric in zip(objective.names, objective.engine_metrics, strict=True):
                 if "indices" not in METRICS[metric].targets:
-                    raise ValueError(f"y{where}: expected values for metric {name!r}, got class indices")
-        return samples, target
+                    raise ValueError(f"{what}: expected values for metric {name!r}, got class indices")
+        return target
+
+    def _columns(self, y: Structured, sample_weight: Structured, rows: int, where: str) -> tuple[Columns, Columns | None]:
+        """Targets and weights of several outputs; of those without a loss there are none."""
+        names, wanted = self._outputs.names, {objective.output: objective for objective in self._objectives}
+        if isinstance(y, Mapping):
+            y = {name: None for i, name in enumerate(names) if i not in wanted} | dict(y)
+        targets: list[Array | None] = []
+        for i, value in enumerate(self._outputs.split(y, f"y{where}")):
+            label = self._outputs.label(i, f"y{where}")
+            if (value is None) == (i in wanted):
+                expected = "targets for its loss" if i in wanted else "None for an output without a loss"
+                raise ValueError(f"{label}: expected {expected}, got {type(value).__name__}")
+            targets.append(None if value is None else self._target(wanted[i], value, rows, label))
+        if sample_weight is None:
+            return Columns(targets), None
+        structured = isinstance(sample_weight, (Mapping, list, tuple))
+        each = self._outputs.split(sample_weight, "sample_weight") if structured else [sample_weight] * len(names)
+        labels = [self._outputs.label(i, f"sample_weight{where}") for i in range(len(names))]
+        weights = [check_sample_weight(value, rows, label) for value, label in zip(each, labels, strict=True)]
+        return Columns(targets), Columns(weights)
 
     def _weights_of(
         self, target: Array, sample_weight: Array | None, class_weight: ClassWeight | None, where: str = ""
@@ -529,8 +567,9 @@ class Model(Layer):
         _ = self.loss  # its absence is an error now, not at the first batch
         from nncore.data import DataLoader  # here: importing nncore must not load it
 
-        if type(x) is DataLoader and isinstance(x.x, np.ndarray) and isinstance(x.y, np.ndarray):
-            return LoaderFeed(*self._batch(x.x, x.y, x.sample_weight, class_weight, where), x)
+        if type(x) is DataLoader and x.y is not None:
+            group, targets = cast(Any, x.x), cast(Any, x.y)
+            return LoaderFeed(*self._batch(group, targets, x.sample_weight, class_weight, where), x)
         check_class_weight(class_weight, in_memory=False)
         batches: Any = x
         return BatchFeed(batches, partial(self._batch, class_weight=class_weight, where=where), passes)
@@ -538,23 +577,67 @@ class Model(Layer):
     def _pass(
         self, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None = None
     ) -> dict[str, float]:
-        totals = Totals(("loss", *self._metrics))
-        evaluation = None if train or not self._output_metrics else self._evaluation()
         progress.start(feed.samples)
+        if self._stepwise:
+            return self._pass_in_steps(feed, train, progress, shuffle)
+        totals = Totals(("loss", *self._objectives[0].names))
+        evaluation = None if train or not self._objectives[0].others else self._evaluation()
         for result in feed.results(partial(self._run, train) if evaluation is None else evaluation.run, shuffle):
             totals.add(result)
             progress.advance(result.samples, totals.means)
         return totals.means() if evaluation is None else totals.means() | evaluation.results()
 
+    def _check_metrics(self, feed: ArrayFeed) -> None:
+        """Raise TypeError or ValueError unless the metrics that see the outputs take the targets and weights of `feed`."""
+        if not self._stepwise:
+            if self._objectives[0].others:
+                self._evaluation().check(feed.target, feed.sample_weight)
+            return
+        targets: Any = feed.target
+        for objective in self._objectives:
+            target: Any = targets.arrays[objective.output] if isinstance(targets, Columns) else targets
+            for metric in objective.others:
+                metric.check_target(target, self.graph.output_shapes[objective.output])
+
     def _evaluation(self) -> Evaluation:
         from nncore.evaluation import Evaluation  # here: most models need none
 
-        return Evaluation(self.engine, self._engine_name, self.loss.spec, self._engine_metrics, self._output_metrics)
+        (objective,) = self._objectives
+        spec, metrics = objective.loss.spec, objective.engine_metrics
+        return Evaluation(self.engine, self._engine_name, spec, metrics, objective.others)
+
+    def _pass_in_steps(
+        self, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None
+    ) -> dict[str, float]:
+        logs: dict[str, float] = {}
+        for objective in self._objectives:
+            for metric in () if train else objective.others:
+                metric.reset()
+        run: Any = partial(self._step, train)
+        results: Iterator[Any] = feed.results(run, shuffle)
+        for result in results:
+            progress.advance(result.samples, result.means)
+            logs = result.means()
+        return logs if train or self._steps is None else logs | self._steps.results()
+
+    def _step(self, train: bool, *data: Structured) -> StepResult:
+        if self._steps is None:
+            from nncore.steps import Steps  # here: most models need none
+
+            self._steps = Steps(self.engine, self._engine_name, self._objectives)
+        if not train:
+            return self._steps.run(None, *data)
+        self._need_own_weights("training")
+        self._forward_rows, self._has_gradients = None, False
+        optimizer = self.optimizer
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("optimizer: expected one of steps for several outputs or one's own loss")
+        return self._steps.run((optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1)), *data)
 
     def _run(
         self,
         train: bool,
-        x: Array,
+        x: Array | Columns,
         target: Array,
         sample_weight: Array | None,
         order: Order | None,
@@ -562,25 +645,25 @@ class Model(Layer):
         batch_size: int,
         sums: Sequence[float] = (),
     ) -> RunResult:
-        loss, optimizer = self.loss, self.optimizer
+        objective, optimizer = self._objectives[0], self.optimizer
         rule, rates = None, _NO_RATES
         if train:
             self._need_own_weights("training")
             self._forward_rows, self._has_gradients = None, False  # the engine's buffers serve the run
             if isinstance(optimizer, LBFGS):
                 result = self._run(False, x, target, sample_weight, order, start, batch_size, sums)
-                self._memory = optimizer.train(self, x, target, sample_weight, self._memory)
+                self._memory = optimizer.train(self, cast(Any, x), target, sample_weight, self._memory)
                 return result
             batches = math.ceil(((len(x) if order is None else len(order)) - start) / batch_size)
             rule, rates = optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, batches)
         return self.engine.run(
-            [x],
+            [x] if isinstance(x, np.ndarray) else x.present,
             target,
             order=order,
             start=start,
             batch_size=batch_size,
-            loss=loss.spec,
-            metrics=self._engine_metrics,
+            loss=objective.loss.spec,
+            metrics=objective.engine_metrics,
             rule=rule,
             rates=rates,
             deadline=_DEADLINE,
@@ -787,22 +870,9 @@ def _weights_of_parts(builder: GraphBuilder) -> list[Array | None] | None:
     return [values.get(i) for i in range(builder.parameter_count)] if values else None
 
 
-def _check_metrics(given: Sequence[str | Metric], loss: Loss | None) -> tuple[tuple[str, ...], tuple[Metric, ...]]:
-    names, others = metrics.check(given)
-    if (names or others) and loss is None:
-        raise ValueError(f"metrics: expected none without a loss, got {list(given)}")
-    return names, others
-
-
-def _fit_output(loss: Loss | None, names: Sequence[str], others: Sequence[Metric], graph: Graph) -> tuple[str, ...]:
-    """The engine's names of the metrics; a ValueError where loss or metrics cannot follow the graph's output."""
-    if loss is None:
-        return ()
-    output = graph.output_shapes[0]
-    loss.check_output(output)
-    for metric in others:
-        metric.check(output)
-    return tuple(metrics.resolve(name, loss.name, output) for name in names)
+def _fitted(wanted: Sequence[Objective], graph: Graph) -> tuple[Objective, ...]:
+    """The objectives for the graph's outputs; a ValueError where a loss or a metric cannot follow one."""
+    return tuple(objective.fitted(graph.output_shapes[objective.output]) for objective in wanted)
 
 
 def _split(feed: Feed, fraction: float) -> tuple[ArrayFeed, ArrayFeed]:

@@ -32,6 +32,8 @@ std::unique_ptr<Op<T>> make_prelu(const Kernels<T>& kernels, const NodeInfo& nod
 template <class T>
 std::unique_ptr<Op<T>> make_rrelu(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
+std::unique_ptr<Op<T>> make_function(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
 std::unique_ptr<Op<T>> make_flatten(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
 std::unique_ptr<Op<T>> make_batch_norm(const Kernels<T>& kernels, const NodeInfo& node);

@@ -33,6 +33,7 @@ std::unique_ptr<Op<T>> make_op(const std::string& name, const Kernels<T>& kernel
     if (name == kernels.part_ops[i].name) return make_part_op(kernels, node, i);
   for (const auto& op : kOps<T>)
     if (name == op.name) return op.make(kernels, node);
+  if (node.function) return make_function(kernels, node);
   throw std::invalid_argument("op: the native engine has no op called '" + name + "'");
 }
 

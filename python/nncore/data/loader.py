@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ class DataLoader:
     The arrays are neither copied nor converted; without `shuffle` the batches are views of them.
 
     Args:
-        x: an array [n, ...], or a tuple of them for a model with several inputs.
+        x: an array [n, ...], or for a model with several inputs a tuple of them or a dict by name.
         y: the targets, as `x`; without them a batch is just `x`'s.
         sample_weight: what each sample counts, [n]; with them batches are ``(x, y, sample_weight)``.
         batch_size: samples in a batch; the last of an epoch may have fewer.
@@ -45,8 +45,8 @@ class DataLoader:
     (2, 1)
     """
 
-    x: Array | tuple[Array, ...]
-    y: Array | tuple[Array, ...] | None
+    x: Group
+    y: Group | None
     sample_weight: Array | None
     batch_size: int
     shuffle: bool
@@ -56,8 +56,8 @@ class DataLoader:
 
     def __init__(
         self,
-        x: npt.ArrayLike | tuple[npt.ArrayLike, ...],
-        y: npt.ArrayLike | tuple[npt.ArrayLike, ...] | None = None,
+        x: Given,
+        y: Given | None = None,
         *,
         batch_size: int = 32,
         shuffle: bool = False,
@@ -103,7 +103,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         """Begin an epoch: its batches, ``(x, y)`` or ``(x, y, sample_weight)`` or, without targets, ``x``.
 
-        Tuples of arrays come as tuples.
+        Tuples and dicts of arrays come as such.
         """
         return self._batches(self.next_order())
 
@@ -120,28 +120,42 @@ class DataLoader:
                 yield x, _take(self.y, rows), self.sample_weight[rows]
 
 
-def _take(arrays: Array | tuple[Array, ...], rows: npt.NDArray[np.int64] | slice) -> Array | tuple[Array, ...]:
-    return tuple(array[rows] for array in arrays) if isinstance(arrays, tuple) else arrays[rows]
+Group = Array | tuple[Array, ...] | dict[str, Array]
+Given = npt.ArrayLike | tuple[npt.ArrayLike, ...] | dict[str, npt.ArrayLike]
 
 
-def _arrays(name: str, value: npt.ArrayLike | tuple[npt.ArrayLike, ...]) -> Array | tuple[Array, ...]:
-    """`value` as an array, or as a tuple of arrays where it is a tuple; each has a first axis."""
-    arrays = tuple(np.asarray(item) for item in value) if isinstance(value, tuple) else (np.asarray(value),)
+def _members(group: Any) -> dict[str, Any]:  # noqa: ANN401 - a Given or a Group
+    """The arrays of `group` by what messages call them."""
+    if isinstance(group, tuple):
+        return {f"[{i}]": array for i, array in enumerate(group)}
+    return {f"[{key!r}]": array for key, array in group.items()} if isinstance(group, dict) else {"": group}
+
+
+def _like(group: Given | Group, arrays: Iterable[Array]) -> Group:
+    """`arrays` in a tuple or dict where `group` is one."""
+    if isinstance(group, dict):
+        return dict(zip(group, arrays, strict=True))
+    return tuple(arrays) if isinstance(group, tuple) else next(iter(arrays))
+
+
+def _take(group: Group, rows: npt.NDArray[np.int64] | slice) -> Group:
+    return _like(group, (array[rows] for array in _members(group).values()))
+
+
+def _arrays(name: str, value: Given) -> Group:
+    """`value` as an array, or as a tuple or dict of arrays where it is one; each has a first axis."""
+    arrays = [np.asarray(item) for item in _members(value).values()]
     if not arrays:
-        raise ValueError(f"{name}: expected at least one array, got an empty tuple")
+        raise ValueError(f"{name}: expected at least one array, got an empty {type(value).__name__}")
     if any(array.ndim == 0 for array in arrays):
         raise ValueError(f"{name}: expected arrays with samples along axis 0, got a scalar")
-    return arrays if isinstance(value, tuple) else arrays[0]
+    return _like(value, arrays)
 
 
-def _common_length(x: Array | tuple[Array, ...], y: Array | tuple[Array, ...] | None) -> int:
+def _common_length(x: Group, y: Group | None) -> int:
     """The number of samples, the same in every array."""
     groups = {"x": x} if y is None else {"x": x, "y": y}
-    lengths = {
-        f"{name}[{i}]" if isinstance(group, tuple) else name: len(array)
-        for name, group in groups.items()
-        for i, array in enumerate(group if isinstance(group, tuple) else (group,))
-    }
+    lengths = {f"{name}{key}": len(a) for name, group in groups.items() for key, a in _members(group).items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"expected arrays of one length, got {', '.join(f'{k}: {n}' for k, n in lengths.items())}")
     return next(iter(lengths.values()))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nncore import _core
 from nncore.engines import checks
 from nncore.engines.base import Array, Engine, RunResult
+from nncore.engines.functions import FunctionCall
 from nncore.graph import Graph
 from nncore.optable import LOSSES, OPS, EncodedRule, LossSpec, RuleSpec, state_index
 
@@ -39,6 +40,7 @@ class NativeEngine(Engine):
             outputs=list(graph.outputs),
             dtype=self.dtype.name,
             seed=seed,
+            functions={i: FunctionCall(graph, n, self.dtype) for i, n in enumerate(graph.nodes) if n.function is not None},
         )
 
     @property

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from nncore import reference as ref
 from nncore.engines import checks
 from nncore.engines.base import Array, Engine, RunResult
-from nncore.graph import Graph
+from nncore.engines.functions import FunctionCall
+from nncore.graph import Graph, Node
 from nncore.optable import RULES as RULE_ROWS
 from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
 from nncore.reference.activations import ACTIVATIONS
@@ -172,6 +174,18 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """How to run each row of `nncore.optable.OPS`."""
 
+
+def _function(graph: Graph, node: Node, dtype: np.dtype[Any]) -> Operation:
+    """How to run a user's function."""
+    function, count = FunctionCall(graph, node, dtype), len(node.inputs)
+
+    def backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+        gradients = function.backward(call.inputs, call.parameters, y, dy)
+        return tuple(gradients[:count]), tuple(gradients[count:])
+
+    return Operation(lambda call: function.forward(call.inputs, call.parameters), backward)
+
+
 LOSSES: Mapping[str, tuple[Callable[..., float | Array], Callable[..., Array]]] = {
     "mse": (ref.mse, ref.mse_backward),
     "cross_entropy": (ref.cross_entropy, ref.cross_entropy_backward),
@@ -229,6 +243,9 @@ class ReferenceEngine(Engine):
         self._states: dict[tuple[str, str, int], Array] = {}
         self._averaging = False  # the moving average has begun
         self._pass: tuple[list[Array], dict[int, Call]] | None = None
+        self._functions = {
+            i: _function(graph, node, self.dtype) for i, node in enumerate(graph.nodes) if node.function is not None
+        }
 
     # Parameters, gradients, states ----------------------------------------------------------------------------------------
 
@@ -260,7 +277,7 @@ class ReferenceEngine(Engine):
         """See `Engine.forward`."""
         outputs = self._forward(inputs, training)
         if training:
-            self._learn()
+            self._learn(self._calls())
         return outputs
 
     def _forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
@@ -279,18 +296,30 @@ class ReferenceEngine(Engine):
                 attrs=node.attrs,
                 draw={"seed": self.seed, "node": i, "step": self.draws} if training else None,
             )
-            values[i] = OPERATIONS[node.op].forward(calls[i])
+            values[i] = self._operation(i).forward(calls[i])
         if training:
             self._pass = [values[i] for i in range(len(values))], calls
             self.draws += 1
         return [values[i].copy() for i in self.graph.outputs]
 
-    def _learn(self) -> None:
-        """What ops learn themselves from the training pass that `_forward` made."""
-        if self._pass is None:
-            return
-        for i, call in self._pass[1].items():
-            learn = OPERATIONS[self.graph.nodes[i].op].learn
+    def _calls(self) -> dict[int, Call]:
+        """Of the training pass that `_forward` made."""
+        return {} if self._pass is None else self._pass[1]
+
+    @contextmanager
+    def _whole_step(self) -> Iterator[None]:
+        """A step that fails within it, be it by a user's layer, leaves no trace."""
+        draws = self.draws
+        try:
+            yield
+        except BaseException:
+            self.draws, self._pass = draws, None
+            raise
+
+    def _learn(self, calls: Mapping[int, Call]) -> None:
+        """What ops learn themselves from the training pass that made `calls`."""
+        for i, call in calls.items():
+            learn = self._operation(i).learn
             for slot, value in (learn(call) if learn else {}).items():
                 self._parameters[self.graph.nodes[i].parameters[slot]][...] = value
 
@@ -313,13 +342,16 @@ class ReferenceEngine(Engine):
         for i, node in reversed(list(enumerate(self.graph.nodes))):
             if i not in calls:
                 continue
-            d_inputs, d_slots = OPERATIONS[node.op].backward(calls[i], values[i], d[i])
+            d_inputs, d_slots = self._operation(i).backward(calls[i], values[i], d[i])
             for j, gradient in zip(node.inputs, d_inputs, strict=True):
                 d[j] += gradient
             for p, gradient in zip(node.parameters, d_slots, strict=True):
                 d_parameters[p] += gradient
         self._gradients = d_parameters
         return [d[i] for i in self.graph.inputs]
+
+    def _operation(self, node: int) -> Operation:
+        return self._functions[node] if node in self._functions else OPERATIONS[self.graph.nodes[node].op]
 
     def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
         """See `Engine.update`."""
@@ -421,19 +453,20 @@ class ReferenceEngine(Engine):
             batch: Any = slice(position, stop) if order is None else order[position:stop]
             t = target[batch] if is_index else target[batch].astype(self.dtype)
             w = np.ones(stop - position) if weights is None else weights[batch]
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
+            # What overflows shows in the loss, and is refused there.
+            with np.errstate(over="ignore", invalid="ignore"), self._whole_step():
                 (y,) = self._forward([array[batch] for array in arrays], training=rule is not None)
                 value, (shares, counted) = score.value(y, t, w), score.shares(t, w)
                 if not math.isfinite(value):
-                    self._pass = None
                     raise FloatingPointError(
                         f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}"
                         + ("; its update has not been made" if rule is not None else "")
                     )
                 batch_metrics = [METRICS[name](score.compared(y), t) @ counted for name in metrics]
                 if rule is not None and shares.sum() > 0:
-                    self._learn()
+                    calls = self._calls()
                     self.backward([score.gradient(y, t, w)])
+                    self._learn(calls)
                     self.update(rule, rates[self.iterations - first :])
                 elif rule is not None:
                     self._pass = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from nncore import initializers
 from nncore.arrays import batch_shape
 from nncore.graph import GraphBuilder
 from nncore.optable import Shape
@@ -48,11 +48,33 @@ class Tensor:
         return f"<Tensor of shape {batch_shape(self.shape)} from {self.call.layer.label}>"
 
 
-class Layer(ABC):
+class Layer:
     """A step of a network, described but not computed.
 
     A layer holds its options and no weights: each model made from it has its own. Called on symbolic tensors it gives the
     tensor that it makes of them; a layer called at several places of one model has one set of weights there.
+
+    A layer of your own is a subclass with two methods on NumPy arrays, which both engines call once for each batch:
+
+    - ``forward(self, *inputs, *parameters)`` gives y [n, ...] from inputs [n, ...] and parameters.
+    - ``backward(self, *inputs, *parameters, y, dy)`` gives the gradients of the inputs and of the parameters, in this
+      order; each is a sum over whatever the array has been used for.
+
+    The arrays are read-only; results are checked, and converted to the model's dtype. `compute_output_shape` and
+    `declare_parameters` say what a model must know beforehand. Nothing may be kept between calls: one layer serves many
+    models. An `__init__` with options needs a `get_config` for files, and the class goes to `nncore.load`.
+
+    >>> import numpy as np, nncore as nn
+    >>> class Scale(nn.Layer):
+    ...     def declare_parameters(self, shape):
+    ...         return {"gain": (shape, "ones")}
+    ...     def forward(self, x, gain):
+    ...         return x * gain
+    ...     def backward(self, x, gain, y, dy):
+    ...         return dy * gain, (dy * x).sum(axis=0)
+    >>> model = nn.Sequential([nn.Input((2,)), Scale(), nn.Dense(1)])
+    >>> [spec.name for spec in model.graph.parameters]
+    ['scale.gain', 'dense.kernel', 'dense.bias']
 
     Attributes:
         name: the layer's name in the model, or ``None``: the model makes one from the class (``dense``, ``dense_1``, ...).
@@ -82,13 +104,34 @@ class Layer(ABC):
         """What messages call the layer outside a model: its name, or else its class."""
         return type(self).__name__ if self.name is None else repr(self.name)
 
-    @abstractmethod
+    def compute_output_shape(self, *shapes: Shape) -> Shape:
+        """Per-sample shape of what a layer of one's own makes of inputs of per-sample `shapes`: by default the first's."""
+        return shapes[0]
+
+    def declare_parameters(self, *shapes: Shape) -> Mapping[str, tuple[Shape, Any]]:
+        """The parameters of a layer of one's own by name: shape, and an initialiser as `Dense` takes them."""
+        return {}
+
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add this layer's nodes, called `name`, after the nodes `inputs`; returns the index of the last.
 
+        By default one node that calls the layer's own ``forward`` and ``backward``.
+
         Raises:
+            TypeError: the class has no such methods.
             ValueError: the inputs' shapes do not fit.
         """
+        function: Any = self
+        for method in ("forward", "backward"):
+            if not callable(getattr(self, method, None)):
+                raise TypeError(f"{type(self).__name__}: expected a method {method!r}, as layers of one's own have")
+        shapes = [builder.shape(i) for i in inputs]
+        shape = self.compute_output_shape(*shapes)
+        parameters = [
+            builder.parameter(f"{name}.{key}", size, initializers.spec(initializer))
+            for key, (size, initializer) in self.declare_parameters(*shapes).items()
+        ]
+        return builder.call(function, inputs, shape, parameters, name)
 
     def add_to(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> tuple[int, ...]:
         """`build` as a model calls it: a layer that the graph has already gives another use of its parameters.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from nncore import initializers
-from nncore.graph import GraphBuilder, InitializerSpec
-from nncore.initializers import Function, Initializer
+from nncore.graph import GraphBuilder
+from nncore.initializers import Initializer
 from nncore.layers.base import Call, Layer, Tensor
 from nncore.optable import OPS, AttrValue, Shape
 
@@ -89,7 +89,7 @@ class Dense(Layer):
         op = OPS["dense"]
         op.shape(shapes, self._attrs)  # rejects an input that is no vector, before parameters are made for it
         parameters = [
-            builder.parameter(f"{name}.{slot}", shape, _spec(self._initializers[slot]))
+            builder.parameter(f"{name}.{slot}", shape, initializers.spec(self._initializers[slot]))
             for slot, shape in op.parameters(shapes, self._attrs).items()
         ]
         node = builder.node("dense", inputs, self._attrs, parameters, name)
@@ -109,10 +109,6 @@ class Dense(Layer):
         """The layer that `get_config` described."""
         made = {key: initializers.create(*config[key]) for key in ("kernel_initializer", "bias_initializer")}
         return super().from_config({**config, **made})
-
-
-def _spec(initializer: Initializer) -> InitializerSpec:
-    return initializer if isinstance(initializer, Function) else (initializer.row.name, initializer.get_config())
 
 
 class _OneOp(Layer):

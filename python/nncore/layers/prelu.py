@@ -9,7 +9,6 @@ from nncore import initializers
 from nncore.graph import GraphBuilder
 from nncore.initializers import Constant, Initializer
 from nncore.layers.base import Layer
-from nncore.layers.core import _spec
 from nncore.optable import OPS, Shape
 
 __all__ = ["PReLU"]
@@ -45,7 +44,8 @@ class PReLU(Layer):
         """Add a prelu node and its parameter."""
         slopes = OPS["prelu"].parameters(tuple(builder.shape(i) for i in inputs), self._attrs)
         parameters = [
-            builder.parameter(f"{name}.{slot}", shape, _spec(self._initializer)) for slot, shape in slopes.items()
+            builder.parameter(f"{name}.{slot}", shape, initializers.spec(self._initializer))
+            for slot, shape in slopes.items()
         ]
         return builder.node("prelu", inputs, self._attrs, parameters, name)
 
