@@ -73,6 +73,8 @@ NEAR_ONE = tolerances(1e-6, 2e-7, 2e-15, 4e-16)
 """Relative accuracy for results that are sums of terms of size one, which may cancel."""
 LOG_SUM = tolerances(2e-6, 1e-6, 4e-15, 2e-15)
 """Logarithms of sums of exponentials, and products of three factors."""
+COARSE = tolerances(1e-5, 1e-5, 1e-14, 1e-14)
+"""Quotients, and differences of numbers up to 50."""
 PRODUCT = tolerances(1e-5, 3e-5, 2e-14, 6e-14)
 """Sums of up to 300 products of standard normal numbers."""
 
@@ -619,14 +621,107 @@ def _cross_entropy(row: list[float], target: list[float]) -> float:
 _LOSS_SHAPES: tuple[tuple[Shape], ...] = (((1,),), ((3, 1),), ((5, 4),), ((2, 3, 5),), ((33, 65),))
 _CLASS_SHAPES: tuple[tuple[Shape], ...] = (((1, 1),), ((1, 10),), ((6, 4),), ((33, 65),))
 
+
+def _positive(rng: np.random.Generator, shape: Shape) -> Array:
+    return np.abs(rng.standard_normal(shape)) + 0.1
+
+
+def _probability(rng: np.random.Generator, shape: Shape) -> Array:
+    """Inside (0, 1), not too near the ends for a finite difference."""
+    return rng.uniform(0.01, 0.99, shape)
+
+
+def _log_probability(rng: np.random.Generator, shape: Shape) -> Array:
+    return np.log(_probability(rng, shape))
+
+
+def _counts(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.poisson(2.0, shape).astype(np.float64)
+
+
+def _signs(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.choice([-1.0, 1.0], shape)
+
+
+def _zero_or_one(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.choice([0.0, 1.0], shape)
+
+
+def _half(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.standard_normal((*shape[:-1], shape[-1] // 2))
+
+
+def _mae(x: float, t: float) -> float:
+    return abs(x - t)
+
+
+def _huber(x: float, t: float) -> float:
+    return 0.5 * (x - t) ** 2 if abs(x - t) <= 1 else abs(x - t) - 0.5
+
+
+def _log_cosh(x: float, t: float) -> float:
+    return abs(x - t) + math.log1p(math.exp(-2 * abs(x - t))) - math.log(2)
+
+
+def _quantile(x: float, t: float) -> float:
+    return 0.5 * abs(x - t)
+
+
+def _poisson(x: float, t: float) -> float:
+    return math.exp(x) - t * x
+
+
+def _gaussian_nll(row: list[float], target: list[float]) -> float:
+    """A row of one mean and one variance."""
+    (mean, variance), (t,) = row, target
+    return 0.5 * (math.log(variance) + (mean - t) ** 2 / variance)
+
+
+def _cosine(row: list[float], target: list[float]) -> float:
+    return 1 - math.fsum(x * t for x, t in zip(row, target, strict=True)) / math.hypot(*row) / math.hypot(*target)
+
+
+def _kl_div(x: float, t: float) -> float:
+    return t * (math.log(t) - x) if t else 0.0
+
+
+def _hinge(x: float, t: float) -> float:
+    return max(0.0, 1 - (x if t > 0 else -x))
+
+
+def _squared_hinge(x: float, t: float) -> float:
+    return _hinge(x, t) ** 2
+
+
+def _multi_margin(row: list[float], target: int) -> float:
+    return math.fsum(max(0.0, 1 - row[target] + x) for j, x in enumerate(row) if j != target) / len(row)
+
+
+def _bce(x: float, t: float) -> float:
+    return -t * math.log(x) - (1 - t) * math.log1p(-x)
+
+
+def _nll(row: list[float], target: int) -> float:
+    return -row[target]
+
+
+def _focal(x: float, t: float) -> float:
+    p = _sigmoid(x)
+    alpha = 0.25 * t + 0.75 * (1 - t)
+    return alpha * (p * (1 - t) + (1 - p) * t) ** 2 * _bce_with_logits(x, t)
+
+
+_ROW_SHAPES: tuple[tuple[Shape], ...] = (((1, 3),), ((6, 4),), ((33, 65),))
+_PAIR_SHAPES: tuple[tuple[Shape], ...] = (((1, 2),), ((5, 2),), ((3, 8),), ((33, 66),))
 _COLUMN_SHAPES: tuple[tuple[Shape], ...] = (((3, 1),), ((5, 4),), ((2, 3, 5),), ((33, 65),))
 
 
-def _reductions(*options: Attrs) -> tuple[Attrs, ...]:
-    """Every reduction by itself, with weights of rows, and with each of `options` without and with such weights."""
+def _reductions(*options: Attrs, plain: bool = True) -> tuple[Attrs, ...]:
+    """Every reduction with each of `options` (and, if `plain`, with none), without and with weights of rows."""
     choices = LOSSES["mse"].attrs["reduction"].choices
     rows: tuple[Attrs, ...] = ({}, {"sample_weight": "per row"})
-    return tuple({"reduction": choice, **option, **row} for choice in choices for option in ({}, *options) for row in rows)
+    options = ({}, *options) if plain else options
+    return tuple({"reduction": choice, **option, **row} for choice in choices for option in options for row in rows)
 
 
 LOSS_CASES = (
@@ -665,7 +760,113 @@ LOSS_CASES = (
             {"weight": "per column"},
             {"pos_weight": 2.5},
             {"weight": "per column", "pos_weight": "per column"},
-        )[2:],
+            plain=False,
+        ),
+    ),
+    LossCase("mae", "values", _LOSS_SHAPES, target=wide, exact=_mae, gradient=FEW_ULP),
+    LossCase("huber", "values", _LOSS_SHAPES, target=wide, exact=_huber, attrs=_reductions({"delta": 0.3}, {"delta": 4.0})),
+    LossCase(
+        "smooth_l1", "values", _LOSS_SHAPES, target=wide, exact=_huber, attrs=_reductions({"beta": 0.0}, {"beta": 2.5})
+    ),
+    LossCase("log_cosh", "values", _LOSS_SHAPES, target=wide, exact=_log_cosh),
+    LossCase(
+        "quantile",
+        "values",
+        _LOSS_SHAPES,
+        target=wide,
+        exact=_quantile,
+        attrs=_reductions({"quantile": 0.1}, {"quantile": [0.9]}),
+    ),
+    LossCase(
+        "quantile",
+        "values",
+        (((6, 3),), ((2, 5, 3),)),
+        target=wide,
+        exact=_quantile,
+        attrs=_reductions({"quantile": [0.1, 0.5, 0.9]}, plain=False),
+    ),
+    LossCase(
+        "poisson",
+        "values",
+        _LOSS_SHAPES,
+        _counts,
+        _poisson,
+        normal,
+        tolerance=COARSE,
+        attrs=_reductions({"full": True}),
+        gradient=COARSE,
+    ),
+    LossCase(
+        "poisson",
+        "values",
+        _LOSS_SHAPES,
+        _counts,
+        _poisson,
+        _positive,
+        attrs=_reductions({"log_input": False}, {"log_input": False, "full": True, "eps": 0.1}, plain=False),
+        tolerance=COARSE,
+        gradient=COARSE,
+    ),
+    LossCase(
+        "gaussian_nll",
+        "values",
+        _PAIR_SHAPES,
+        _half,
+        _gaussian_nll,
+        _positive,
+        attrs=_reductions({"full": True}, {"eps": 0.05}),
+        tolerance=COARSE,
+        gradient=COARSE,
+    ),
+    LossCase("cosine", "values", _ROW_SHAPES, wide, _cosine, attrs=_reductions({"eps": 2.0})),
+    LossCase("kl_div", "values", _LOSS_SHAPES, _unit_interval, _kl_div, _log_probability),
+    LossCase(
+        "kl_div",
+        "values",
+        _LOSS_SHAPES,
+        _log_probability,
+        _kl_div,
+        _log_probability,
+        attrs=_reductions({"log_target": True}, plain=False),
+    ),
+    LossCase("hinge", "values", _LOSS_SHAPES, _signs, _hinge),
+    LossCase("squared_hinge", "values", _LOSS_SHAPES, _zero_or_one, _squared_hinge),
+    LossCase(
+        "multi_margin",
+        "indices",
+        _CLASS_SHAPES,
+        _indices,
+        _multi_margin,
+        attrs=_reductions({"p": 2, "margin": 0.5}, {"weight": "per column"}, {"margin": -0.5}),
+        tolerance=PRODUCT,
+    ),
+    LossCase("bce", "values", _LOSS_SHAPES, _unit_interval, _bce, _probability, gradient=LOG_SUM),
+    LossCase(
+        "bce",
+        "values",
+        _COLUMN_SHAPES,
+        _unit_interval,
+        _bce,
+        _probability,
+        attrs=_reductions({"weight": "per column"}, {"weight": 2.0}, plain=False),
+        gradient=LOG_SUM,
+    ),
+    LossCase(
+        "nll",
+        "indices",
+        _CLASS_SHAPES,
+        _indices,
+        _nll,
+        attrs=_reductions({"weight": "per column"}, {"ignore_index": 0}, {"ignore_index": 1, "weight": "per column"}),
+    ),
+    LossCase(
+        "focal",
+        "values",
+        _LOSS_SHAPES,
+        _unit_interval,
+        _focal,
+        attrs=_reductions({"alpha": -1.0, "gamma": 0.0}, {"gamma": 0.5}, {"alpha": 0.8, "gamma": 3.5}),
+        gradient=LOG_SUM,
     ),
 )
 

@@ -140,7 +140,7 @@ def test_bad_targets(loss, target, error, words):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: losses.get("hinge"), ValueError, "mse, cross_entropy, bce_with_logits"),
+        (lambda: losses.get("hinges"), ValueError, "mse, cross_entropy, bce_with_logits"),
         (lambda: losses.get(nn.MSELoss), TypeError, "loss"),
         (lambda: nn.MSELoss(reduction="max"), ValueError, "reduction"),
         (lambda: CE(np.zeros((2, 1)), [0, 0]), ValueError, "bce_with_logits"),

@@ -12,6 +12,20 @@ inline auto is_zero(V v) {
   return abs(v) <= V::set1(0);
 }
 
+template <class T>
+constexpr T smallest_normal() {
+  return sizeof(T) == 4 ? static_cast<T>(1.17549435e-38f) : static_cast<T>(2.2250738585072014e-308);
+}
+
+// log(x) for any x: NaN below 0, -inf at 0; what is smaller than normal numbers counts as the smallest of them.
+template <class V>
+inline V log_any(V x) {
+  using T = typename V::T;
+  const V y = log(max(V::set1(smallest_normal<T>()), x));
+  const V at_zero = V::set1(-static_cast<T>(__builtin_inf())), below = V::set1(static_cast<T>(__builtin_nan("")));
+  return select(x < V::set1(0), below, select(is_zero(x), at_zero, y));
+}
+
 // Adds up vectors in double precision, lane by lane and always in the same order.
 template <class V>
 class DoubleSum {
@@ -94,6 +108,7 @@ void elementwise_loss(const LossArgs<typename V::T>& a) {
 }  // namespace nncore
 
 #include "losses_elementwise.hpp"
+#include "losses_probabilities.hpp"
 #include "losses_rows.hpp"
 
 namespace nncore {
@@ -108,11 +123,17 @@ void fill_elementwise_losses(Kernels<typename V::T>& k) {
 template <class V>
 void fill_losses(Kernels<typename V::T>& k) {
   k.loss_count = 0;
-  fill_elementwise_losses<V, SquaredError>(k);
+  fill_elementwise_losses<V, SquaredError, AbsoluteError, Huber, SmoothL1, LogCosh, Quantile, Poisson, KlDivergence, Hinge,
+                          SquaredHinge, BinaryCrossEntropy, Focal>(k);
   const Loss<typename V::T> rows[] = {
       {"bce_with_logits", LossParts::kElements, false, binary_cross_entropy_with_logits<V>},
       {"cross_entropy", LossParts::kRow, true, cross_entropy<V>},
+      {"nll", LossParts::kRow, true, negative_log_likelihood<V>},
+      {"multi_margin", LossParts::kRow, false, multi_margin<V>},
+      {"cosine", LossParts::kRow, false, cosine<V>},
+      {"gaussian_nll", LossParts::kHalf, false, gaussian_nll<V>},
   };
+  static_assert(sizeof(rows) / sizeof(rows[0]) + 12 <= kMaxLosses, "raise kMaxLosses");
   for (const auto& row : rows) k.losses[k.loss_count++] = row;
 }
 

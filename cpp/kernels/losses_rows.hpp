@@ -64,5 +64,120 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
   }
 }
 
+// -weight[index] p[index] of log-probabilities
+template <class V>
+void negative_log_likelihood(const LossArgs<typename V::T>& a) {
+  using T = typename V::T;
+  for (size_t r = 0; r < a.rows; ++r) {
+    ignore_row<V>(a, r);
+    if (a.index[r] < 0) continue;
+    const size_t at = static_cast<size_t>(a.index[r]);
+    const T weight = a.arrays[0] ? a.arrays[0][at] : 1;
+    if (weight != 0) a.row_loss[r] = -static_cast<double>(weight * a.pred[r * a.ld_pred + at]);
+    if (a.dpred) a.dpred[r * a.ld_dpred + at] = -scale_of(a, r) * weight;
+  }
+}
+
+// weight[index] / n times the sum over j != index of max(0, margin - p[index] + p[j])^power
+template <class V>
+void multi_margin(const LossArgs<typename V::T>& a) {
+  using T = typename V::T;
+  const bool squared = a.attrs[1] == 2;
+  const T margin = static_cast<T>(a.attrs[2]), least = margin > 0 ? margin : 0;
+  const V zero = V::set1(0), one = V::set1(1);
+  for (size_t r = 0; r < a.rows; ++r) {
+    const T* p = a.pred + r * a.ld_pred;
+    T* dp = a.dpred ? a.dpred + r * a.ld_dpred : nullptr;
+    const size_t at = static_cast<size_t>(a.index[r]);
+    const T weight = (a.arrays[0] ? a.arrays[0][at] : 1) / static_cast<T>(a.n);
+    const V factor = V::set1(scale_of(a, r) * weight);
+    DoubleSum<V> sum, slopes;
+    row_each<V>(a.n, [&](size_t j, size_t lanes) {
+      const V gap = max(zero, V::set1(margin) + (load_lanes<V>(p + j, lanes) - V::set1(p[at])));
+      const V slope = squared ? gap + gap : select(zero < gap, one, zero);
+      sum.add(squared ? gap * gap : gap, lanes);
+      slopes.add(slope, lanes);
+      if (dp) store_lanes(factor * slope, dp + j, lanes);
+    });
+    // The sums hold the term of j = index too, whose gap is the margin.
+    const double own = static_cast<double>(squared ? least * least : least);
+    a.row_loss[r] = static_cast<double>(weight) * (sum.total() - own);
+    if (!dp) continue;
+    const double own_slope = squared ? 2.0 * static_cast<double>(least) : least > 0 ? 1.0 : 0.0;
+    dp[at] = -scale_of(a, r) * weight * static_cast<T>(slopes.total() - own_slope);
+    clear_if_without_share<V>(a, r);
+  }
+}
+
+template <class V>
+inline typename V::T scalar_sqrt(typename V::T x) {
+  typename V::T lane[V::kLanes];
+  sqrt(V::set1(x)).store(lane);
+  return lane[0];
+}
+
+// 1 - p t / (max(|p|, eps) max(|t|, eps))
+template <class V>
+void cosine(const LossArgs<typename V::T>& a) {
+  using T = typename V::T;
+  const T eps = static_cast<T>(a.attrs[1]);
+  for (size_t r = 0; r < a.rows; ++r) {
+    const T* p = a.pred + r * a.ld_pred;
+    const T* t = a.target + r * a.ld_target;
+    DoubleSum<V> products, p_squares, t_squares;
+    row_each<V>(a.n, [&](size_t j, size_t lanes) {
+      const V x = load_lanes<V>(p + j, lanes), y = load_lanes<V>(t + j, lanes);
+      products.add(x * y, lanes);
+      p_squares.add(x * x, lanes);
+      t_squares.add(y * y, lanes);
+    });
+    const T p_size = scalar_sqrt<V>(static_cast<T>(p_squares.total()));
+    const T t_size = scalar_sqrt<V>(static_cast<T>(t_squares.total()));
+    const double p_most = static_cast<double>(p_size < eps ? eps : p_size);
+    const double t_most = static_cast<double>(t_size < eps ? eps : t_size);
+    const double similarity = products.total() / p_most / t_most;
+    a.row_loss[r] = 1 - similarity;
+    if (!a.dpred) continue;
+    // d similarity / dp = t / (|p| |t|) - similarity p / |p|^2; below eps the length is a constant.
+    const double scale = static_cast<double>(scale_of(a, r));
+    const V along = V::set1(static_cast<T>(-scale / p_most / t_most));
+    const V across = V::set1(p_size < eps ? 0 : static_cast<T>(scale * similarity / p_most / p_most));
+    row_map<V>(a.dpred + r * a.ld_dpred, a.n, [&](size_t j, size_t lanes) {
+      return fma(along, load_lanes<V>(t + j, lanes), across * load_lanes<V>(p + j, lanes));
+    });
+    clear_if_without_share<V>(a, r);
+  }
+}
+
+// (log v + (p - t)^2 / v) / 2, and log(2 pi) / 2 in full; the row holds means p, then variances v, which are at least eps.
+// As in PyTorch the gradient of v is as if it were not bounded.
+template <class V>
+void gaussian_nll(const LossArgs<typename V::T>& a) {
+  using T = typename V::T;
+  const size_t m = a.n / 2;
+  const V half = V::set1(0.5f), one = V::set1(1), eps = V::set1(static_cast<T>(a.attrs[2]));
+  const V constant = V::set1(a.attrs[1] != 0 ? static_cast<T>(0.91893853320467274178) : 0);
+  for (size_t r = 0; r < a.rows; ++r) {
+    const T* p = a.pred + r * a.ld_pred;
+    const T* t = a.target + r * a.ld_target;
+    T* dp = a.dpred ? a.dpred + r * a.ld_dpred : nullptr;
+    const V scale = V::set1(scale_of(a, r));
+    DoubleSum<V> sum;
+    row_each<V>(m, [&](size_t j, size_t lanes) {
+      const V d = load_lanes<V>(p + j, lanes) - load_lanes<V>(t + j, lanes);
+      const V v = max(eps, load_lanes<V>(p + m + j, lanes, 1)), ratio = d / v;
+      const V value = fma(half, fma(d, ratio, log(v)), constant);
+      if (dp) {
+        store_lanes(scale * ratio, dp + j, lanes);
+        store_lanes(scale * (half * fnma(ratio, ratio, one / v)), dp + m + j, lanes);
+      }
+      if (a.values) store_lanes(value, a.values + r * m + j, lanes);
+      sum.add(value, lanes);
+    });
+    clear_if_without_share<V>(a, r);
+    a.row_loss[r] = sum.total();
+  }
+}
+
 }  // namespace
 }  // namespace nncore

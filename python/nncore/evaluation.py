@@ -33,7 +33,12 @@ def _sigmoid(y: Array) -> Array:
 
 
 # What makes probabilities of a model's outputs, by the loss that it is trained with; otherwise they are taken as they are.
-_LINKS: Mapping[str, Callable[[Array], Array]] = {"cross_entropy": _softmax, "bce_with_logits": _sigmoid}
+_LINKS: Mapping[str, Callable[[Array], Array]] = {
+    "cross_entropy": _softmax,
+    "nll": np.exp,
+    "bce_with_logits": _sigmoid,
+    "focal": _sigmoid,
+}
 
 
 def probabilities(outputs: Array, loss: str) -> Array:

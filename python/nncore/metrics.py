@@ -179,8 +179,8 @@ def check(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], tuple[Metri
 def resolve(name: str, loss: str, output: Shape) -> str:
     """The row of `METRICS` that metric `name` stands for, beside `loss` and an output of per-sample shape `output`.
 
-    As in Keras, ``"accuracy"`` is that of the task: of logits beside ``bce_with_logits``, binary for an output of width 1,
-    else of classes.
+    As in Keras, ``"accuracy"`` is that of the task: of logits beside ``bce_with_logits``, ``focal`` and the hinges, binary
+    for an output of width 1, else of classes.
 
     >>> resolve("accuracy", "cross_entropy", (10,)), resolve("accuracy", "mse", (1,))
     ('accuracy', 'binary_accuracy')
@@ -190,7 +190,7 @@ def resolve(name: str, loss: str, output: Shape) -> str:
     """
     if name != "accuracy":
         return name
-    if loss == "bce_with_logits":
+    if loss in ("bce_with_logits", "focal", "hinge", "squared_hinge"):
         return "binary_accuracy_logits"
     if output[-1:] == (1,):
         return "binary_accuracy"

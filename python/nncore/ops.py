@@ -17,17 +17,51 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore import _core, reference
+from nncore.loss_ops import bce as bce
+from nncore.loss_ops import bce_backward as bce_backward
+from nncore.loss_ops import bce_with_logits as bce_with_logits
+from nncore.loss_ops import bce_with_logits_backward as bce_with_logits_backward
+from nncore.loss_ops import cosine as cosine
+from nncore.loss_ops import cosine_backward as cosine_backward
+from nncore.loss_ops import cross_entropy as cross_entropy
+from nncore.loss_ops import cross_entropy_backward as cross_entropy_backward
+from nncore.loss_ops import focal as focal
+from nncore.loss_ops import focal_backward as focal_backward
+from nncore.loss_ops import gaussian_nll as gaussian_nll
+from nncore.loss_ops import gaussian_nll_backward as gaussian_nll_backward
+from nncore.loss_ops import hinge as hinge
+from nncore.loss_ops import hinge_backward as hinge_backward
+from nncore.loss_ops import huber as huber
+from nncore.loss_ops import huber_backward as huber_backward
+from nncore.loss_ops import kl_div as kl_div
+from nncore.loss_ops import kl_div_backward as kl_div_backward
+from nncore.loss_ops import log_cosh as log_cosh
+from nncore.loss_ops import log_cosh_backward as log_cosh_backward
+from nncore.loss_ops import mae as mae
+from nncore.loss_ops import mae_backward as mae_backward
+from nncore.loss_ops import mse as mse
+from nncore.loss_ops import mse_backward as mse_backward
+from nncore.loss_ops import multi_margin as multi_margin
+from nncore.loss_ops import multi_margin_backward as multi_margin_backward
+from nncore.loss_ops import nll as nll
+from nncore.loss_ops import nll_backward as nll_backward
+from nncore.loss_ops import poisson as poisson
+from nncore.loss_ops import poisson_backward as poisson_backward
+from nncore.loss_ops import quantile as quantile
+from nncore.loss_ops import quantile_backward as quantile_backward
+from nncore.loss_ops import smooth_l1 as smooth_l1
+from nncore.loss_ops import smooth_l1_backward as smooth_l1_backward
+from nncore.loss_ops import squared_hinge as squared_hinge
+from nncore.loss_ops import squared_hinge_backward as squared_hinge_backward
 from nncore.node_ops import batch_norm as batch_norm
 from nncore.node_ops import batch_norm_backward as batch_norm_backward
-from nncore.optable import LOSSES, OPS, RULES, AttrValue
-from nncore.reference.arrays import Array, alike, as_array, as_float, as_floats, check_out, deliver
+from nncore.optable import OPS, RULES, AttrValue
+from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
-from nncore.reference.losses import check_rows, class_scores, class_weights
 from nncore.reference.merging import several
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
-from nncore.reference.reductions import check_indices, check_reduction, check_weights, columns
 from nncore.reference.slopes import mean_slope, slope_arrays
 
 __all__ = list(reference.__all__)
@@ -776,268 +810,6 @@ def dense_backward(
         db = np.empty(w.shape[1], dz.dtype)
         _core.column_sums(dz, db)
     return matmul(dz, w.T), matmul(x.T, dz), db
-
-
-Columns = Sequence[Array | None]
-
-
-def _loss_attrs(name: str, **attrs: AttrValue) -> list[float]:
-    row = LOSSES[name]
-    return row.encode(row.fill(attrs))
-
-
-def _reduced(
-    name: str,
-    rows: Array,
-    target: Array,
-    values: Array | None,
-    reduction: str,
-    attrs: list[float],
-    columns: Columns,
-    weights: Array | None,
-    shares: Array | None,
-) -> float:
-    """Runs the loss on `rows` [rows, n]; fills `values`, unweighted, and gives the sum or the mean."""
-    indices = target.ndim == 1
-    if weights is None and shares is None:
-        total = _core.loss(name, rows, target, indices, attrs, columns, None, None, values, None, 1.0)
-        parts = len(rows) if LOSSES[name].per_row else target.size
-        return total / parts if reduction == "mean" else total
-    row_loss = np.empty(len(rows), np.float64)
-    _core.loss(name, rows, target, indices, attrs, columns, None, row_loss, values, None, 1.0)
-    w = np.ones(len(rows)) if weights is None else weights
-    count = _share_count(name, target, w, shares) if reduction == "mean" else 1.0
-    return float((w * row_loss).sum()) / count if count > 0 else 0.0
-
-
-def _share_count(name: str, target: Array, w: Array, shares: Array | None) -> float:
-    """The weighted number of values."""
-    per_row = 1 if LOSSES[name].per_row else target.size // len(target)
-    return float((w if shares is None else w * shares).sum()) * per_row
-
-
-def _loss_gradient(
-    name: str,
-    rows: Array,
-    target: Array,
-    shape: tuple[int, ...],
-    reduction: str,
-    attrs: list[float],
-    columns: Columns,
-    weights: Array | None,
-    shares: Array | None,
-) -> Array:
-    """The gradient for `rows` [rows, n], in `shape`."""
-    indices = target.ndim == 1
-    gradient = np.empty(shape, rows.dtype)
-    if weights is None and shares is None:
-        parts = len(rows) if LOSSES[name].per_row else target.size
-        scale = 1 / parts if reduction == "mean" else 1.0
-        _core.loss(name, rows, target, indices, attrs, columns, None, None, None, gradient, scale)
-        return gradient
-    w = np.ones(len(rows)) if weights is None else weights
-    count = _share_count(name, target, w, shares) if reduction == "mean" else 1.0
-    row_scale = (w / count if count > 0 else np.zeros_like(w)).astype(rows.dtype)
-    _core.loss(name, rows, target, indices, attrs, columns, row_scale, None, None, gradient, 1.0)
-    return gradient
-
-
-def _value_rows(
-    input: npt.ArrayLike, target: npt.ArrayLike, reduction: str, sample_weight: npt.ArrayLike | None
-) -> tuple[Array, Array, tuple[int, ...], Array | None]:
-    """Rows of the input and of the target, the input's shape, and the weights of the rows."""
-    x, t = _contiguous(input=input, target=target)
-    check_reduction(x.size, reduction)
-    if sample_weight is None:
-        rows = x.reshape(len(x) if x.ndim > 1 else 1, -1) if x.size else x.reshape(0, 1)
-        return rows, t.reshape(rows.shape), x.shape, None
-    weights = check_weights(sample_weight, x.shape)
-    rows = x.reshape(len(x), -1) if x.size else x.reshape(0, 1)
-    return rows, t.reshape(rows.shape), x.shape, weights if x.size else None
-
-
-def _columns(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], rows: Array) -> Array | None:
-    """The array option `name` of a loss for an input of `shape`, laid out for its `rows`."""
-    array = columns(name, value, shape[1:])
-    return (
-        None
-        if array is None
-        else np.ascontiguousarray(np.broadcast_to(array.reshape(1, -1), (1, rows.shape[1])), rows.dtype)
-    )
-
-
-def _values_loss(
-    name: str,
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str,
-    sample_weight: npt.ArrayLike | None,
-    attrs: list[float] | None = None,
-    **arrays: npt.ArrayLike | None,
-) -> float | Array:
-    rows, t, shape, weights = _value_rows(input, target, reduction, sample_weight)
-    given = [_columns(key, value, shape, rows) for key, value in arrays.items()]
-    values = np.empty(shape, rows.dtype) if reduction == "none" else None
-    total = _reduced(name, rows, t, values, reduction, attrs or [], given, weights, None)
-    if values is None:
-        return total
-    return values if weights is None else values * _by_row(weights, values)
-
-
-def _values_loss_backward(
-    name: str,
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str,
-    sample_weight: npt.ArrayLike | None,
-    attrs: list[float] | None = None,
-    **arrays: npt.ArrayLike | None,
-) -> Array:
-    rows, t, shape, weights = _value_rows(input, target, reduction, sample_weight)
-    given = [_columns(key, value, shape, rows) for key, value in arrays.items()]
-    return _loss_gradient(name, rows, t, shape, reduction, attrs or [], given, weights, None)
-
-
-def _by_row(weights: Array, values: Array) -> Array:
-    return weights.reshape(-1, *(1,) * (values.ndim - 1)).astype(values.dtype)
-
-
-@_specified
-def mse(
-    input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean", *, sample_weight: npt.ArrayLike | None = None
-) -> float | Array:
-    return _values_loss("mse", input, target, reduction, sample_weight)
-
-
-@_specified
-def mse_backward(
-    input: npt.ArrayLike, target: npt.ArrayLike, reduction: str = "mean", *, sample_weight: npt.ArrayLike | None = None
-) -> Array:
-    return _values_loss_backward("mse", input, target, reduction, sample_weight)
-
-
-@_specified
-def bce_with_logits(
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str = "mean",
-    *,
-    weight: npt.ArrayLike | None = None,
-    pos_weight: npt.ArrayLike | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-) -> float | Array:
-    return _values_loss("bce_with_logits", input, target, reduction, sample_weight, weight=weight, pos_weight=pos_weight)
-
-
-@_specified
-def bce_with_logits_backward(
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str = "mean",
-    *,
-    weight: npt.ArrayLike | None = None,
-    pos_weight: npt.ArrayLike | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-) -> Array:
-    return _values_loss_backward(
-        "bce_with_logits", input, target, reduction, sample_weight, weight=weight, pos_weight=pos_weight
-    )
-
-
-def _logits_and_target(
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str,
-    ignore_index: int | None,
-    weight: npt.ArrayLike | None,
-    values: bool = False,
-) -> tuple[Array, Array, Array | None, Array | None]:
-    """Scores [rows, classes], their target, class weights, and what each row counts in a mean weighted by them.
-
-    A target of class indices is a vector, -1 where the row is ignored. `values` allows probabilities as well.
-    """
-    x = np.ascontiguousarray(class_scores(input))
-    check_reduction(len(x), reduction)
-    w = class_weights(weight, x.shape[1])
-    columns = None if w is None else w.astype(x.dtype)
-    t = as_array("target", target)
-    if t.ndim == 1 or not values:
-        check_indices(t, x.shape[1], ignore_index)
-        check_rows(x, t, values)
-        ignored = None if ignore_index is None else t == ignore_index
-        if ignored is not None and ignored.any():
-            t = np.where(ignored, -1, t.astype(np.int64))
-            shares = np.where(ignored, 0.0, 1.0 if w is None else w[t])
-            return x, np.ascontiguousarray(t, np.int32), columns, shares
-        return x, np.ascontiguousarray(t, np.int32), columns, None if w is None else w[t]
-    if t.shape != x.shape:
-        raise ValueError(f"target: expected shape {x.shape[:1]} or {x.shape}, got {t.shape}")
-    x, t = _contiguous(input=x, target=t)
-    return x, t, None if w is None else w.astype(x.dtype), None
-
-
-def _row_loss(
-    name: str,
-    x: Array,
-    t: Array,
-    reduction: str,
-    attrs: list[float],
-    columns: Columns,
-    sample_weight: npt.ArrayLike | None,
-    shares: Array | None,
-) -> float | Array:
-    weights = None if sample_weight is None else check_weights(sample_weight, x.shape)
-    if reduction != "none":
-        return _reduced(name, x, t, None, reduction, attrs, columns, weights, shares)
-    row_loss = np.empty(len(x), np.float64)
-    _core.loss(name, x, t, t.ndim == 1, attrs, columns, None, row_loss, None, None, 1.0)
-    return (row_loss if weights is None else row_loss * weights).astype(x.dtype)
-
-
-def _row_loss_backward(
-    name: str,
-    x: Array,
-    t: Array,
-    reduction: str,
-    attrs: list[float],
-    columns: Columns,
-    sample_weight: npt.ArrayLike | None,
-    shares: Array | None,
-) -> Array:
-    weights = None if sample_weight is None else check_weights(sample_weight, x.shape)
-    return _loss_gradient(name, x, t, x.shape, reduction, attrs, columns, weights, shares)
-
-
-@_specified
-def cross_entropy(
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str = "mean",
-    *,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    weight: npt.ArrayLike | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-) -> float | Array:
-    x, t, w, shares = _logits_and_target(input, target, reduction, ignore_index, weight, values=True)
-    attrs = _loss_attrs("cross_entropy", ignore_index=ignore_index, label_smoothing=label_smoothing)
-    return _row_loss("cross_entropy", x, t, reduction, attrs, [w], sample_weight, shares)
-
-
-@_specified
-def cross_entropy_backward(
-    input: npt.ArrayLike,
-    target: npt.ArrayLike,
-    reduction: str = "mean",
-    *,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    weight: npt.ArrayLike | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-) -> Array:
-    x, t, w, shares = _logits_and_target(input, target, reduction, ignore_index, weight, values=True)
-    attrs = _loss_attrs("cross_entropy", ignore_index=ignore_index, label_smoothing=label_smoothing)
-    return _row_loss_backward("cross_entropy", x, t, reduction, attrs, [w], sample_weight, shares)
 
 
 def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:

@@ -353,6 +353,7 @@ OPS = _table(
 )
 
 _REDUCTION = Attr(str, "mean", choices=("none", "sum", "mean"))
+_LENGTH = Attr(float, 1.0, low=0.0, high=math.inf, open_low=True, open_high=True)
 _IGNORE_INDEX = Attr(int, -100, low=-(2**31), high=2**31 - 1)
 
 LOSSES = _table(
@@ -370,6 +371,61 @@ LOSSES = _table(
         class_mean=True,
     ),
     Loss("bce_with_logits", {"reduction": _REDUCTION}, arrays=("weight", "pos_weight")),
+    Loss("mae", {"reduction": _REDUCTION}),
+    Loss("huber", {"reduction": _REDUCTION, "delta": _LENGTH}),
+    Loss("smooth_l1", {"reduction": _REDUCTION, "beta": Attr(float, 1.0, low=0.0, high=math.inf, open_high=True)}),
+    Loss("log_cosh", {"reduction": _REDUCTION}),
+    Loss("quantile", {"reduction": _REDUCTION}, arrays=("quantile",)),
+    Loss(
+        "poisson",
+        {
+            "reduction": _REDUCTION,
+            "log_input": Attr(bool, True),
+            "full": Attr(bool, False),
+            "eps": Attr(float, 1e-8, low=0.0, high=math.inf, open_high=True),
+        },
+    ),
+    Loss(
+        "gaussian_nll",
+        {
+            "reduction": _REDUCTION,
+            "full": Attr(bool, False),
+            "eps": Attr(float, 1e-6, low=0.0, high=math.inf, open_low=True, open_high=True),
+        },
+        halves=True,
+    ),
+    Loss(
+        "cosine",
+        {"reduction": _REDUCTION, "eps": Attr(float, 1e-8, low=0.0, high=math.inf, open_low=True, open_high=True)},
+        per_row=True,
+    ),
+    Loss("kl_div", {"reduction": _REDUCTION, "log_target": Attr(bool, False)}),
+    Loss("hinge", {"reduction": _REDUCTION}),
+    Loss("squared_hinge", {"reduction": _REDUCTION}),
+    Loss(
+        "multi_margin",
+        {"reduction": _REDUCTION, "p": Attr(int, 1, low=1, high=2), "margin": Attr(float, 1.0)},
+        targets=("indices",),
+        arrays=("weight",),
+        per_row=True,
+    ),
+    Loss("bce", {"reduction": _REDUCTION}, arrays=("weight",)),
+    Loss(
+        "nll",
+        {"reduction": _REDUCTION, "ignore_index": _IGNORE_INDEX},
+        targets=("indices",),
+        arrays=("weight",),
+        per_row=True,
+        class_mean=True,
+    ),
+    Loss(
+        "focal",
+        {
+            "reduction": _REDUCTION,
+            "alpha": Attr(float, 0.25, low=-1.0, high=1.0),
+            "gamma": Attr(float, 2.0, low=0.0, high=math.inf, open_high=True),
+        },
+    ),
 )
 
 

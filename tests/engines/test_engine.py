@@ -463,7 +463,7 @@ X, T = np.zeros((6, 2, 3)), np.zeros((6, 3))
         (ValueError, "start", {"start": 7}),
         (ValueError, "start", {"start": -1}),
         (ValueError, "batch_size", {"batch_size": 0}),
-        (ValueError, "loss", {"loss": LossSpec("hinge")}),
+        (ValueError, "loss", {"loss": LossSpec("hinges")}),
         (ValueError, "reduction", {"loss": LossSpec("mse", {"reduction": "max"})}),
         (ValueError, "metrics", {"metrics": ("recall",)}),
         (ValueError, "rule", {"rule": RuleSpec("nonsense")}),

@@ -46,7 +46,56 @@ FUNCTIONS = {
     "dense": lambda x, w, b=None, activation="identity": FUNCTIONS[activation](F.linear(x, w.T, b)),
 }
 
-LOSSES = {"mse": F.mse_loss, "cross_entropy": F.cross_entropy, "bce_with_logits": F.binary_cross_entropy_with_logits}
+
+def reduced(values, reduction):
+    return {"none": lambda: values, "sum": values.sum, "mean": values.mean}[reduction]()
+
+
+def log_cosh(x, t, reduction):
+    return reduced(torch.logaddexp(x - t, t - x) - np.log(2.0), reduction)
+
+
+def quantile(x, t, reduction, quantile=0.5):
+    q, e = torch.tensor(quantile, dtype=x.dtype), t - x
+    return reduced(torch.maximum(q * e, (q - 1) * e), reduction)
+
+
+def gaussian_nll(x, t, reduction, **options):
+    mean, variance = x.chunk(2, dim=-1)
+    return F.gaussian_nll_loss(mean, t, variance, reduction=reduction, **options)
+
+
+def hinge(x, t, reduction, power=1):
+    return reduced(F.relu(1 - torch.where(t > 0, 1.0, -1.0) * x) ** power, reduction)
+
+
+def focal(x, t, reduction, alpha=0.25, gamma=2.0):
+    """The formula of torchvision's sigmoid_focal_loss."""
+    p, entropy = torch.sigmoid(x), F.binary_cross_entropy_with_logits(x, t, reduction="none")
+    loss = entropy * (1 - (p * t + (1 - p) * (1 - t))) ** gamma
+    return reduced((alpha * t + (1 - alpha) * (1 - t)) * loss if alpha >= 0 else loss, reduction)
+
+
+LOSSES = {
+    "mse": F.mse_loss,
+    "mae": F.l1_loss,
+    "huber": F.huber_loss,
+    "smooth_l1": F.smooth_l1_loss,
+    "log_cosh": log_cosh,
+    "quantile": quantile,
+    "poisson": F.poisson_nll_loss,
+    "gaussian_nll": gaussian_nll,
+    "cosine": lambda x, t, reduction, eps=1e-8: reduced(1 - F.cosine_similarity(x, t, dim=1, eps=eps), reduction),
+    "kl_div": lambda x, t, reduction, **options: reduced(F.kl_div(x, t, reduction="none", **options), reduction),
+    "hinge": hinge,
+    "squared_hinge": lambda x, t, reduction: hinge(x, t, reduction, 2),
+    "multi_margin": F.multi_margin_loss,
+    "bce": F.binary_cross_entropy,
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+    "nll": F.nll_loss,
+    "cross_entropy": F.cross_entropy,
+    "focal": focal,
+}
 
 
 def leaf(array):
@@ -88,8 +137,9 @@ def test_kinks(backend, case):
 def torch_loss(case, x, t, options):
     """PyTorch's loss; weights of samples, which it has not, multiply the values and make the mean a weighted one."""
     options = {key: torch.tensor(value) if isinstance(value, np.ndarray) else value for key, value in options.items()}
-    if isinstance(options.get("pos_weight"), float):
-        options["pos_weight"] = torch.tensor(options["pos_weight"])
+    for name in ("weight", "pos_weight"):
+        if isinstance(options.get(name), float):
+            options[name] = torch.tensor(options[name], dtype=torch.float64)
     weights = options.pop("sample_weight", None)
     value = LOSSES[case.name](x, t, **options)
     if weights is None:

@@ -21,6 +21,7 @@ from nncore.engines import checks
 from nncore.engines.base import Array, Engine, RunResult
 from nncore.engines.functions import FunctionCall
 from nncore.graph import Graph, Node
+from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import RULES as RULE_ROWS
 from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
 from nncore.reference.activations import ACTIVATIONS
@@ -187,9 +188,7 @@ def _function(graph: Graph, node: Node, dtype: np.dtype[Any]) -> Operation:
 
 
 LOSSES: Mapping[str, tuple[Callable[..., float | Array], Callable[..., Array]]] = {
-    "mse": (ref.mse, ref.mse_backward),
-    "cross_entropy": (ref.cross_entropy, ref.cross_entropy_backward),
-    "bce_with_logits": (ref.bce_with_logits, ref.bce_with_logits_backward),
+    name: (getattr(ref, name), getattr(ref, f"{name}_backward")) for name in LOSS_ROWS
 }
 """Value and gradient of each row of `nncore.optable.LOSSES`."""
 
