@@ -122,6 +122,7 @@ class OpCase:
         exact: an elementwise op in Python floats, independent of NumPy: ``exact(x, **attrs)``.
         exact_row: the same for an op on the last axis, from one row to one row.
         tolerance, gradient: how close the forward and the backward must come, by dtype.
+        indices: how many of the first arrays are indices, which have no gradient.
         grad: calls the backward: ``grad(backend, arrays, y, dy, attrs)`` gives a gradient for each array.
     """
 
@@ -134,6 +135,7 @@ class OpCase:
     exact_row: Callable[[list[float]], list[float]] | None = None
     tolerance: Tolerances = NEAR_ONE
     gradient: Tolerances = NEAR_ONE
+    indices: int = 0
     grad: Callable[[Any, Arrays, Array, Array, Attrs], Arrays] | None = None
 
     def arrays(self, shapes: Sequence[Shape], dtype: str, salt: int = 0) -> Arrays:
@@ -283,6 +285,41 @@ def _batch_norm_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attr
     x, gamma, beta = (*arrays, None, None)[:3]
     return tuple(g for g in backend.batch_norm_backward(x, gamma, beta, y, dy, **attrs) if g is not None)
 
+
+def _layer_norm_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    x, gamma, beta = (*arrays, None, None)[:3]
+    return tuple(g for g in backend.layer_norm_backward(x, gamma, beta, y, dy, **attrs) if g is not None)
+
+
+def _rms_norm_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    x, gamma = (*arrays, None)[:2]
+    return tuple(g for g in backend.rms_norm_backward(x, gamma, y, dy, **attrs) if g is not None)
+
+
+def _reshape_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return (backend.reshape_backward(dy, arrays[0].shape),)
+
+
+def _embedding_backward(backend: Any, arrays: Arrays, y: Array, dy: Array, attrs: Attrs) -> Arrays:
+    return np.zeros_like(arrays[0]), backend.embedding_backward(*arrays, y, dy)
+
+
+def _table_or_indices(rng: np.random.Generator, shape: Shape) -> Array:
+    """A matrix of normal numbers; other shapes get indices of its seven rows."""
+    return rng.standard_normal(shape) if len(shape) == 2 else rng.integers(0, 7, shape).astype(float)
+
+
+def _seven(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.integers(0, 7, shape).astype(float)
+
+
+_VECTORS = (((5, 3),), ((0, 3), (3,)), ((1, 1), (1,)), ((6, 4), (4,)), ((3, 2, 5), (5,)), ((33, 65), (65,)))
+_STREAMS = tuple({"seed": seed, "node": 3, "step": 2**32 + 5} for seed in (0, 2**63 + 9))
+NORMALIZED = {
+    "draw": normal,
+    "tolerance": tolerances(1e-5, 1e-5, 2e-14, 2e-14),
+    "gradient": tolerances(1e-4, 1e-4, 2e-13, 2e-13),
+}
 
 _MATMUL = ((1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 7, 5), (4, 3, 1), (5, 6, 7), (33, 65, 47), (32, 300, 130))
 _DENSE = (
@@ -518,6 +555,53 @@ OP_CASES = (
         tolerance=tolerances(1e-5, 1e-5, 2e-14, 2e-14),
         gradient=tolerances(5e-5, 5e-5, 1e-13, 1e-13),
         grad=_batch_norm_backward,
+    ),
+    OpCase(
+        "layer_norm",
+        (*_VECTORS, ((6, 4), (4,), (4,)), ((20, 3, 50), (50,), (50,))),
+        attrs=({}, {"epsilon": 0.5}),
+        grad=_layer_norm_backward,
+        **NORMALIZED,
+    ),
+    OpCase("rms_norm", _VECTORS, attrs=({}, {"epsilon": 0.5}), grad=_rms_norm_backward, **NORMALIZED),
+    OpCase(
+        "gaussian_noise",
+        (*BATCHES, ((6,),)),
+        attrs=tuple({"stddev": stddev, **draws} for stddev in (0.0, 0.5, 3.0) for draws in _STREAMS),
+        tolerance=tolerances(2e-6, 2e-5, 1e-13, 1e-13),
+        gradient=EXACT,
+    ),
+    OpCase(
+        "alpha_dropout",
+        (*BATCHES, ((6,),)),
+        attrs=tuple({"rate": rate, **draws} for rate in (0.0, 0.2, 0.75) for draws in _STREAMS),
+        gradient=FEW_ULP,
+    ),
+    OpCase(
+        "reshape",
+        (((0, 6),), ((3, 6),), ((2, 2, 3),)),
+        attrs=({"target_shape": (3, 2)}, {"target_shape": (6,)}, {"target_shape": (1, -1, 2)}),
+        tolerance=EXACT,
+        gradient=EXACT,
+        grad=_reshape_backward,
+    ),
+    OpCase(
+        "embedding",
+        (((0,), (7, 2)), ((5,), (7, 3)), ((3, 2, 1), (7, 4)), ((40,), (7, 130)), ((4, 3, 5), (300, 17))),
+        draw=_table_or_indices,
+        indices=1,
+        tolerance=EXACT,
+        gradient=tolerances(1e-5, 1e-5, 1e-14, 1e-14),
+        grad=_embedding_backward,
+    ),
+    OpCase(
+        "one_hot",
+        (((0,),), ((5,),), ((3, 2),), ((2, 2, 3),)),
+        attrs=({"depth": 7}, {"depth": 20}),
+        draw=_seven,
+        indices=1,
+        tolerance=EXACT,
+        gradient=EXACT,
     ),
     OpCase(
         "matmul",

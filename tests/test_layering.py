@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "engines": {"_core", "graph", "optable", "reference"},
     "graph": {"optable"},
     "initializers": {"graph", "optable"},
-    "layers": {"arrays", "graph", "initializers", "optable"},
+    "layers": {"regularizers", "arrays", "graph", "initializers", "optable"},
     "losses": {"class_losses", "loss_base", "value_losses"},
     "metrics": {"optable", "scoring"},
     "class_losses": {"arrays", "loss_base", "optable"},
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "schedules": set(),
     "lbfgs": {"arrays"},
     "scoring": {"arrays", "optable"},
+    "regularizers": set(),
     "threads": {"_core"},
 }
 # The first only where NNCORE_ISA is set, so that a wrong name is an ImportError.

@@ -42,12 +42,14 @@ class PyEngine {
  public:
   using Nodes =
       std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
-  PyEngine(const Nodes& nodes, const std::vector<std::pair<std::vector<int64_t>, bool>>& parameters,
+  using Parameters = std::vector<std::tuple<std::vector<int64_t>, bool, double, double, double>>;
+  PyEngine(const Nodes& nodes, const Parameters& parameters,
            const std::vector<int>& inputs, const std::vector<int>& outputs, const std::string& dtype, uint64_t seed,
            const std::map<size_t, py::object>& functions)
       : dtype_(dtype) {
     GraphDesc graph;
-    for (const auto& [shape, trainable] : parameters) graph.parameters.push_back({shape, trainable});
+    for (const auto& [shape, trainable, l1, l2, max_norm] : parameters)
+      graph.parameters.push_back({shape, trainable, l1, l2, max_norm});
     for (const auto& [op, from, attrs, used, shape] : nodes) graph.nodes.push_back({op, from, attrs, used, shape});
     for (const auto& [node, function] : functions) graph.nodes.at(node).function = function_of(graph, node, function);
     graph.inputs = inputs;
@@ -76,6 +78,11 @@ class PyEngine {
     const void* data = checked_parameter(index, value);
     const py::gil_scoped_release release;
     engine_->set_state(rule, state, index, data);
+  }
+
+  double penalty() {
+    const py::gil_scoped_release release;
+    return engine_->penalty();
   }
 
   std::vector<py::array> forward(const std::vector<py::array>& inputs, bool training) {
@@ -299,7 +306,7 @@ void register_engine(py::module_& module) {
     }
   });
   py::class_<PyEngine>(module, "Engine")
-      .def(py::init<const PyEngine::Nodes&, const std::vector<std::pair<std::vector<int64_t>, bool>>&,
+      .def(py::init<const PyEngine::Nodes&, const PyEngine::Parameters&,
                     const std::vector<int>&, const std::vector<int>&, const std::string&, uint64_t,
                     const std::map<size_t, py::object>&>(),
            py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"),
@@ -309,6 +316,7 @@ void register_engine(py::module_& module) {
       .def("get_gradient", &PyEngine::get_gradient, py::arg("index"))
       .def("get_state", &PyEngine::get_state, py::arg("rule"), py::arg("state"), py::arg("index"))
       .def("set_state", &PyEngine::set_state, py::arg("rule"), py::arg("state"), py::arg("index"), py::arg("value"))
+      .def("penalty", &PyEngine::penalty)
       .def("forward", &PyEngine::forward, py::arg("inputs"), py::arg("training"))
       .def("backward", &PyEngine::backward, py::arg("gradients"))
       .def("update", &PyEngine::update, py::arg("rule"), py::arg("rates"))

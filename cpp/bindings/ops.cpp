@@ -106,6 +106,32 @@ void dropout_of(const py::array& x, const py::array& out, size_t rows, double ra
   });
 }
 
+void alpha_dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,
+                      uint32_t step, bool backward) {
+  expect_size(out, x.size(), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
+    const py::gil_scoped_release release;
+    alpha_dropout(kernels<T>(), to, from, rows, n, rate, seed, node, step, backward);
+  });
+}
+
+void gaussian_noise_of(const py::array& x, const py::array& out, size_t rows, double stddev, uint64_t seed, uint32_t node,
+                       uint32_t step) {
+  expect_size(out, x.size(), "out");
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = contiguous<T>(x, "x");
+    T* to = contiguous<T>(out, "out", true);
+    const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
+    const py::gil_scoped_release release;
+    gaussian_noise(kernels<T>(), to, from, rows, n, stddev, seed, node, step);
+  });
+}
+
 void add_of(const py::array& a, const py::array& b, const py::array& out) {
   for (const py::array* array : {&b, &out}) expect_size(*array, a.size(), "b, out");
   with_type(a, [&](auto zero) {
@@ -284,6 +310,10 @@ void register_ops(py::module_& module) {
   module.def("rows_backward", &rows_backward_of, py::arg("name"), py::arg("y"), py::arg("dy"), py::arg("out"));
   module.def("dropout", &dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"), py::arg("seed"),
              py::arg("node"), py::arg("step"));
+  module.def("alpha_dropout", &alpha_dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"),
+             py::arg("seed"), py::arg("node"), py::arg("step"), py::arg("backward"));
+  module.def("gaussian_noise", &gaussian_noise_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("stddev"),
+             py::arg("seed"), py::arg("node"), py::arg("step"));
   module.def("add", &add_of, py::arg("a"), py::arg("b"), py::arg("out"));
   module.def("product", &product_of, py::arg("xs"), py::arg("out"));
   module.def("sum_over", &sum_over_of, py::arg("xs"), py::arg("divisor"), py::arg("out"));

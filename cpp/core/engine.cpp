@@ -41,6 +41,11 @@ class EngineOf final : public Engine {
     network_.mark_changed();
   }
 
+  double penalty() override {
+    const std::lock_guard<ForkAwareMutex> lock(mutex_);
+    return network_.penalty();
+  }
+
   void get_gradient(size_t parameter, void* out) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
     if (!has_gradients_) throw std::runtime_error("gradients: expected a backward pass first, there was none");
@@ -106,7 +111,10 @@ class EngineOf final : public Engine {
       for (size_t i = 0; i < input_gradients.size(); ++i)
         copy_out(input_gradients[i], training_.input_gradient(i), mine, mine.begin);
       team.barrier();
-      for_tasks(team, bounds, [&](const GradientTask& task) { training_.parameter_gradient(task, rows); });
+      for_tasks(team, bounds, [&](const GradientTask& task) {
+        training_.parameter_gradient(task, rows);
+        network_.regularize(task);
+      });
     });
     pending_rows_.reset();
     has_gradients_ = false;
@@ -268,6 +276,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Object
   const std::vector<size_t> bounds = share_tasks(count);
   bool stop = false;  // written by rank 0 between the two barriers of a step, read after the second
   Faults faults;
+  const double penalty = training || !network_.regularized() ? 0 : network_.penalty();
 
   parallel(count, [&](const Team& team) {
     const FlushSubnormals flush;
@@ -297,8 +306,12 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Object
       if (training && teaches)
         updates->step(
             team, [&](const auto& f) { for_tasks(team, bounds, f); },
-            [&](const GradientTask& task) { workspace.parameter_gradient(task, rows); });
+            [&](const GradientTask& task) {
+              workspace.parameter_gradient(task, rows);
+              network_.regularize(task);
+            });
       team.barrier();
+      if (team.rank == 0 && network_.regularized()) scoring.add_penalty(training ? network_.penalty_of_tasks() : penalty);
     }
   });
 

@@ -101,6 +101,9 @@ class Engine {
   virtual void predict(const std::vector<SampleArray>& inputs, size_t batch_size, const std::vector<void*>& outputs) = 0;
   virtual RunOutcome run(const std::vector<SampleArray>& inputs, const Objective& objective, const RunOptions& options) = 0;
 
+  // Of the regularised parameters, as run() adds it to the loss.
+  virtual double penalty() = 0;
+
   // accumulated: gradients in the sum that waits for its update.
   uint64_t seed = 0, draws = 0, iterations = 0, accumulated = 0;
 };

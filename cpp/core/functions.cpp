@@ -80,6 +80,43 @@ void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n,
 }
 
 template <class T>
+void alpha_dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed,
+                   uint32_t node, uint32_t step, bool backward) {
+  const AlphaDropoutSetting<T> setting(rate);
+  const int count = threads_for(static_cast<double>(rows) * static_cast<double>(n) * kElement);
+  Buffer<T> masks(static_cast<size_t>(count) * n);
+  parallel(count, [&](const Team& team) {
+    size_t begin = 0, end = 0;
+    team.share(rows, 1, begin, end);
+    T* mask = masks.data() + static_cast<size_t>(team.rank) * n;
+    for (size_t r = begin; r < end; ++r) {
+      kernels.dropout_mask(mask, n, seed, static_cast<uint32_t>(r), step, node, setting.threshold, setting.scale);
+      if (backward) {
+        kernels.apply_mask(y + r * n, x + r * n, mask, n);
+      } else {
+        kernels.apply_alpha_mask(y + r * n, x + r * n, mask, setting.shift, setting.dropped, n);
+      }
+    }
+  });
+}
+
+template <class T>
+void gaussian_noise(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double deviation, uint64_t seed,
+                    uint32_t node, uint32_t step) {
+  const int count = threads_for(static_cast<double>(rows) * static_cast<double>(n) * 4 * kElement);
+  Buffer<T> noise(static_cast<size_t>(count) * n);
+  parallel(count, [&](const Team& team) {
+    size_t begin = 0, end = 0;
+    team.share(rows, 1, begin, end);
+    T* own = noise.data() + static_cast<size_t>(team.rank) * n;
+    for (size_t r = begin; r < end; ++r) {
+      kernels.normals(own, n, seed, static_cast<uint32_t>(r), step, node);
+      kernels.add_scaled(y + r * n, x + r * n, own, static_cast<T>(deviation), n);
+    }
+  });
+}
+
+template <class T>
 void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n) {
   split(n, kPanel<T>, kElement,
         [&](size_t begin, size_t end) { kernels.add(y + begin, a + begin, b + begin, end - begin); });
@@ -186,6 +223,9 @@ void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T
   template void rows_forward(const Kernels<T>&, const std::string&, T*, const T*, size_t, size_t);                     \
   template void rows_backward(const Kernels<T>&, const std::string&, T*, const T*, const T*, size_t, size_t);          \
   template void dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t);        \
+  template void alpha_dropout(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t,   \
+                              bool);                                                                                   \
+  template void gaussian_noise(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t); \
   template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                \
   template void product(const Kernels<T>&, T*, const T* const*, size_t, size_t);                                       \
   template void sum_over(const Kernels<T>&, T*, const T* const*, size_t, T, size_t);                                   \

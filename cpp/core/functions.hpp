@@ -39,6 +39,14 @@ template <class T>
 void dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed, uint32_t node,
              uint32_t step);
 
+// The same for alpha dropout, or, `backward`, dx = y from dy = x; and for noise.
+template <class T>
+void alpha_dropout(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double rate, uint64_t seed,
+                   uint32_t node, uint32_t step, bool backward);
+template <class T>
+void gaussian_noise(const Kernels<T>& kernels, T* y, const T* x, size_t rows, size_t n, double deviation, uint64_t seed,
+                    uint32_t node, uint32_t step);
+
 template <class T>
 void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n);
 

@@ -37,6 +37,8 @@ struct NodeDesc {
 struct ParameterDesc {
   std::vector<int64_t> shape;
   bool trainable;
+  double l1 = 0, l2 = 0;  // of the penalty l1 |p| + l2 p^2 on each element
+  double max_norm = 0;    // of each column of a matrix, or of a vector; 0: no limit
 };
 
 struct GraphDesc {

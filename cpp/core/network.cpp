@@ -2,6 +2,7 @@
 #include "core/network.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/threads.hpp"
 
@@ -53,6 +54,13 @@ Network<T>::Network(const GraphDesc& graph, const Kernels<T>& kernels) : graph_(
       users_[static_cast<size_t>(node.parameters[slot])].emplace_back(i, slot);
   }
   plan_tasks();
+  size_t chunks = 0;
+  for (const ParameterLayout& layout : layouts_) {
+    first_chunk_.push_back(chunks);
+    chunks += panels_of<T>(layout.columns) * ((layout.rows + kChunkRows - 1) / kChunkRows);
+  }
+  penalties_.assign(chunks, 0);
+  for (const ParameterDesc& p : graph_.parameters) regularized_ = regularized_ || (p.trainable && (p.l1 != 0 || p.l2 != 0));
 }
 
 template <class T>
@@ -78,10 +86,67 @@ void Network<T>::plan_tasks() {
     for (const auto& smaller : kTiles)
       if (count(tile) < enough) tile = smaller;
     if (layout.rows == 1) tile.panels = kVectorPanels;
+    if (graph_.parameters[p].max_norm > 0) {
+      if (layout.rows == 1) tile.panels = panels;
+      tile.rows = layout.rows;
+    }
     for (size_t panel = 0; panel < panels; panel += tile.panels)
       for (size_t row = 0; row < layout.rows; row += tile.rows)
         tasks_.push_back({p, {row, std::min(layout.rows, row + tile.rows), panel, std::min(panels, panel + tile.panels)}});
   }
+}
+
+// f(at, length, chunk) for each chunk of a tile: kChunkRows rows of one panel, of which every tile has whole ones. So what
+// is summed by chunk does not depend on the tiles.
+template <class T>
+template <class F>
+void Network<T>::for_chunks(const GradientTask& task, const F& f) const {
+  const size_t rows = layouts_[task.parameter].rows, count = (rows + kChunkRows - 1) / kChunkRows;
+  const Tile& t = task.tile;
+  for (size_t panel = t.panel_begin; panel < t.panel_end; ++panel)
+    for (size_t row = t.row_begin; row < t.row_end; row += kChunkRows)
+      f((panel * rows + row) * kPanel<T>, std::min(kChunkRows, t.row_end - row) * kPanel<T>,
+        first_chunk_[task.parameter] + panel * count + row / kChunkRows);
+}
+
+template <class T>
+void Network<T>::penalize(const GradientTask& task, bool with_gradient) {
+  const ParameterDesc& parameter = graph_.parameters[task.parameter];
+  if (!parameter.trainable || (parameter.l1 == 0 && parameter.l2 == 0)) return;
+  for_chunks(task, [&](size_t at, size_t length, size_t chunk) {
+    penalties_[chunk] = kernels_.penalize(with_gradient ? gradient(task.parameter) + at : nullptr,
+                                          value(task.parameter) + at, length, parameter.l1, parameter.l2);
+  });
+}
+
+template <class T>
+double Network<T>::penalty_of_tasks() const {
+  double sum = 0;
+  for (const double part : penalties_) sum += part;
+  return sum;
+}
+
+template <class T>
+double Network<T>::penalty() {
+  for (const GradientTask& task : tasks_) penalize(task, false);
+  return penalty_of_tasks();
+}
+
+template <class T>
+void Network<T>::constrain(const GradientTask& task) {
+  const double limit = graph_.parameters[task.parameter].max_norm;
+  if (limit <= 0) return;
+  const ParameterLayout& layout = layouts_[task.parameter];
+  T* values = value(task.parameter);
+  if (layout.rows > 1 || layout.shape.size() == 2) {
+    const size_t first = task.tile.panel_begin * layout.rows * kPanel<T>;
+    kernels_.limit_columns(values + first, layout.rows, task.tile.panel_end - task.tile.panel_begin, static_cast<T>(limit));
+    return;
+  }
+  const double norm = std::sqrt(kernels_.sum_squares(values, layout.columns));
+  if (norm <= limit) return;
+  const T scale = static_cast<T>(limit / norm);
+  for (size_t j = 0; j < layout.columns; ++j) values[j] *= scale;
 }
 
 template <class T>

@@ -49,6 +49,19 @@ class Network {
   const std::vector<GradientTask>& tasks() const { return tasks_; }
   static double task_cost(const GradientTask& task);
 
+  // f(at, length) for each contiguous run of a tile; `at` counts from the parameter's beginning.
+  template <class F>
+  void for_runs(const GradientTask& task, const F& f) const;
+
+  // Penalties on trainable parameters. The tasks may be worked on by any threads, each adds its penalty's gradient to the
+  // parameter's; what they came to is added up in one order, whatever the tasks.
+  bool regularized() const { return regularized_; }
+  void regularize(const GradientTask& task) { penalize(task, true); }
+  double penalty_of_tasks() const;
+  double penalty();  // of the parameters as they are
+  // Brings the parameter of a task within its limits. Where there are some, a tile has all that they concern.
+  void constrain(const GradientTask& task);
+
   // Transposed copies of the parameters whose op asked for one. Who changes values brings the copies up to date: tile by
   // tile, or all at the next refresh after mark_changed().
   const T* require_transposed(size_t parameter);
@@ -57,7 +70,12 @@ class Network {
   void refresh_all_transposed();
 
  private:
+  static constexpr size_t kChunkRows = 112;  // divides the height of every tile
+
   void plan_tasks();
+  template <class F>
+  void for_chunks(const GradientTask& task, const F& f) const;
+  void penalize(const GradientTask& task, bool with_gradient);
 
   const GraphDesc graph_;
   const Kernels<T>& kernels_;
@@ -70,9 +88,24 @@ class Network {
   std::vector<ParameterLayout> layouts_;
   std::vector<std::vector<std::pair<size_t, size_t>>> users_;
   std::vector<GradientTask> tasks_;
+  bool regularized_ = false;
+  std::vector<size_t> first_chunk_;  // by parameter
+  std::vector<double> penalties_;    // by chunk
   Buffer<T> values_, gradients_;
   std::vector<Buffer<T>> transposed_;  // by parameter; empty without
   bool stale_ = true;
 };
+
+template <class T>
+template <class F>
+void Network<T>::for_runs(const GradientTask& task, const F& f) const {
+  constexpr size_t w = kPanel<T>;
+  const Tile& t = task.tile;
+  const size_t rows = layouts_[task.parameter].rows;
+  const bool whole = t.row_end - t.row_begin == rows;  // then the tile's panels are one run
+  const size_t runs = whole ? 1 : t.panel_end - t.panel_begin;
+  const size_t length = (whole ? (t.panel_end - t.panel_begin) * rows : t.row_end - t.row_begin) * w;
+  for (size_t i = 0; i < runs; ++i) f(((t.panel_begin + i) * rows + t.row_begin) * w, length);
+}
 
 }  // namespace nncore

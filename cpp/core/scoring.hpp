@@ -110,7 +110,8 @@ class Scoring {
       return total;
     };
     outcome_.loss += sum(row_loss_.data()) / static_cast<double>(parts_);
-    outcome_.loss_weight += batch_share(at, rows) / static_cast<double>(parts_);
+    last_weight_ = batch_share(at, rows) / static_cast<double>(parts_);
+    outcome_.loss_weight += last_weight_;
     for (size_t m = 0; m < metrics_.size(); ++m) outcome_.metrics[m] += sum(row_metrics_.data() + m * block_);
     if (uneven_) {
       for (size_t r = 0; r < rows; ++r) outcome_.metric_weight += share(sample(at + r)).metric;
@@ -122,6 +123,9 @@ class Scoring {
     // Evaluation works in blocks of its own size; its caller thinks in batches.
     outcome_.steps = training_ ? outcome_.steps + 1 : (outcome_.samples + options_.batch_size - 1) / options_.batch_size;
   }
+
+  // The penalty on the parameters is a part of the batch's mean loss. Called by one thread after collect().
+  void add_penalty(double penalty) { outcome_.loss += penalty * last_weight_; }
 
   const RunOutcome& outcome() const { return outcome_; }
 
@@ -239,6 +243,7 @@ class Scoring {
   Buffer<T> values_;
   std::vector<Fault> faults_;  // by thread
   RunOutcome outcome_;
+  double last_weight_ = 0;  // of the batch that was collected last
 };
 
 }  // namespace nncore

@@ -61,13 +61,7 @@ void Updates<T>::end_step() {
 template <class T>
 template <class F>
 void Updates<T>::for_runs(const GradientTask& task, const F& f) const {
-  constexpr size_t w = kPanel<T>;
-  const Tile& t = task.tile;
-  const size_t rows = network_.layout(task.parameter).rows;
-  const bool whole = t.row_end - t.row_begin == rows;  // then the tile's panels are one run
-  const size_t runs = whole ? 1 : t.panel_end - t.panel_begin;
-  const size_t length = (whole ? (t.panel_end - t.panel_begin) * rows : t.row_end - t.row_begin) * w;
-  for (size_t i = 0; i < runs; ++i) f(((t.panel_begin + i) * rows + t.row_begin) * w, length);
+  network_.for_runs(task, f);
 }
 
 template <class T>
@@ -143,7 +137,7 @@ void Updates<T>::finish(const GradientTask& task, double ratio) {
   update_tile(task, c);
 }
 
-// The rule, the average and the transposed copy of a tile.
+// The rule, the constraint, the average and the transposed copy of a tile.
 template <class T>
 void Updates<T>::update_tile(const GradientTask& task, const Coefficients& c) {
   const size_t offset = network_.layout(task.parameter).offset;
@@ -152,8 +146,11 @@ void Updates<T>::update_tile(const GradientTask& task, const Coefficients& c) {
     T* states[kMaxStates] = {};
     for (size_t s = 0; s < states_.size(); ++s) states[s] = states_[s].data() + offset + at;
     rule_.update(value + at, gradient_of(task) + at, states, length, c.values);
-    if (average_) kernels_.blend(average_->data() + offset + at, value + at, length, keep_);
   });
+  network_.constrain(task);
+  if (average_)
+    for_runs(task,
+             [&](size_t at, size_t length) { kernels_.blend(average_->data() + offset + at, value + at, length, keep_); });
   network_.refresh_transposed(task);
 }
 

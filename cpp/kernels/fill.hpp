@@ -11,6 +11,8 @@
 #include "slopes.hpp"
 #include "matrix.hpp"
 #include "channels.hpp"
+#include "vectors.hpp"
+#include "noise.hpp"
 #include "gemm.hpp"
 
 namespace nncore {
@@ -24,6 +26,8 @@ void fill_kernels(Kernels<typename V::T>& k) {
   k.apply_mask = apply_mask<V>;
   fill_matrix<V>(k);
   fill_channels<V>(k);
+  fill_vectors<V>(k);
+  fill_noise<V>(k);
   fill_activations<V>(k);
   fill_row_ops<V>(k);
   fill_part_ops<V>(k);

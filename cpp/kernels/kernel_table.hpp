@@ -62,6 +62,15 @@ struct Channels {
   size_t rows, ld, positions, step, n;
 };
 
+// Normalisation of single vectors: see vectors.hpp.
+template <class T>
+struct VectorNormKernels {
+  void (*forward)(T* y, T* statistics, size_t ld_statistics, const T* x, T epsilon, const T* gamma, const T* beta,
+                  const Channels& c);
+  void (*backward)(T* dx, const T* statistics, size_t ld_statistics, const T* x, const T* dy, const T* gamma,
+                   const Channels& c);
+};
+
 constexpr int kMaxLossArrays = 2;
 
 // A loss of rows of predictions. row_loss[r] is the sum over the row's parts; values and dpred may be null;
@@ -157,6 +166,16 @@ struct Kernels {
                             const Channels& c);
   void (*channel_backward)(T* dx, T* sums, T* dots, const T* x, const T* dy, const T* mean, const T* variance, T epsilon,
                            const T* gamma, const Channels& c);
+  // Layer and RMS normalisation, vector by vector, and penalties on weights: see vectors.hpp.
+  VectorNormKernels<T> layer_norm, rms_norm;
+  void (*vector_gradient)(T* gradient, const T* statistics, size_t ld_statistics, const T* x, const T* dy,
+                          const Channels& c, bool accumulate);
+  double (*penalize)(T* g, const T* p, size_t n, double l1, double l2);
+  void (*limit_columns)(T* panels, size_t rows, size_t count, T limit);
+  // Noise: see noise.hpp.
+  void (*normals)(T* out, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node);
+  void (*add_scaled)(T* y, const T* x, const T* noise, T scale, size_t n);
+  void (*apply_alpha_mask)(T* y, const T* x, const T* mask, T shift, T dropped, size_t n);
 
   Activation<T> activations[kMaxActivations];
   int activation_count;

@@ -12,7 +12,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from nncore import initializers, layers, losses, metrics, optimizers, schedules
+from nncore import initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from nncore.history import History
 from nncore.initializers import (
     Constant,
@@ -33,17 +33,25 @@ from nncore.initializers import (
 from nncore.layers import (
     Activation,
     Add,
+    AlphaDropout,
     Average,
     BatchNorm,
     Concatenate,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
+    GaussianNoise,
     Input,
     Layer,
+    LayerNorm,
     Multiply,
+    Normalization,
+    OneHot,
     PReLU,
     Rescaling,
+    Reshape,
+    RMSNorm,
     Tensor,
 )
 from nncore.losses import (
@@ -82,6 +90,7 @@ from nncore.optimizers import (
     RAdam,
     RMSprop,
 )
+from nncore.regularizers import L1, L1L2, L2, MaxNorm
 from nncore.sequential import Sequential
 from nncore.threads import get_num_threads, set_num_threads
 
@@ -93,6 +102,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1",
+    "L1L2",
+    "L2",
     "LAMB",
     "LBFGS",
     "SGD",
@@ -103,6 +115,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Add",
+    "AlphaDropout",
     "Average",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -113,9 +126,11 @@ __all__ = [
     "CrossEntropyLoss",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "FocalLoss",
     "GaussianNLLLoss",
+    "GaussianNoise",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -126,6 +141,7 @@ __all__ = [
     "Input",
     "KLDivLoss",
     "Layer",
+    "LayerNorm",
     "LecunNormal",
     "LecunUniform",
     "Lion",
@@ -133,21 +149,26 @@ __all__ = [
     "Loss",
     "MAELoss",
     "MSELoss",
+    "MaxNorm",
     "Model",
     "MultiMarginLoss",
     "Multiply",
     "NAdam",
     "NLLLoss",
+    "Normalization",
+    "OneHot",
     "Ones",
     "Orthogonal",
     "PReLU",
     "PoissonLoss",
     "QuantileLoss",
     "RAdam",
+    "RMSNorm",
     "RMSprop",
     "RandomNormal",
     "RandomUniform",
     "Rescaling",
+    "Reshape",
     "Sequential",
     "SmoothL1Loss",
     "SquaredHingeLoss",
@@ -169,6 +190,7 @@ __all__ = [
     "ops",
     "optimizers",
     "reference",
+    "regularizers",
     "schedules",
     "set_num_threads",
 ]

@@ -33,12 +33,17 @@ class ParameterSpec:
             ``(shape, rng) -> array``.
         trainable: whether an optimizer may change it. What an op learns itself, such as the averages of a batch
             normalisation, is not trainable.
+        l1, l2: of the penalty l1 * sum(|p|) + l2 * sum(p^2) that is added to the loss while the parameter is trainable.
+        max_norm: what no column of a matrix, or no vector, may exceed in Euclidean norm after an update.
     """
 
     name: str
     shape: Shape
     initializer: InitializerSpec = ("zeros", MappingProxyType({}))
     trainable: bool = True
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
 
 
 class Function(Protocol):
@@ -210,6 +215,10 @@ class GraphBuilder:
         shape: Sequence[int],
         initializer: InitializerSpec = ("zeros", MappingProxyType({})),
         trainable: bool = True,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
     ) -> int:
         """Declare a parameter; returns its index. Two nodes given the same index share it.
 
@@ -226,7 +235,9 @@ class GraphBuilder:
         else:
             _check_size(f"parameter {name!r}", tuple(shape))
             frozen = initializer if callable(initializer) else (initializer[0], MappingProxyType(dict(initializer[1])))
-            self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable))
+            if max_norm is not None and len(shape) not in (1, 2):
+                raise ValueError(f"max_norm of parameter {name!r}: expected a vector or a matrix, got shape {tuple(shape)}")
+            self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable, l1, l2, max_norm))
         for owner, _ in self._adding:
             if index not in owner.parameters:
                 owner.parameters.append(index)

@@ -738,6 +738,14 @@ class Model(Layer):
         self._need_gradients()
         return {spec.name: self.engine.get_gradient(i) for i, spec in enumerate(self.graph.parameters)}
 
+    def penalty(self) -> float:
+        """What the weights cost by their regularizers: the part of the loss that does not depend on data.
+
+        `fit`, `train_on_batch` and `evaluate` add it to the loss that they report, and `backward` its gradient to that of
+        the weights; in a loop of one's own, the loss is that of the data plus this.
+        """
+        return self.engine.penalty()
+
     def _need_gradients(self) -> None:
         if not self._has_gradients:
             raise RuntimeError("there are no gradients: expected a forward(x, training=True) and a backward(dy) before")

@@ -53,8 +53,7 @@ from nncore.loss_ops import smooth_l1 as smooth_l1
 from nncore.loss_ops import smooth_l1_backward as smooth_l1_backward
 from nncore.loss_ops import squared_hinge as squared_hinge
 from nncore.loss_ops import squared_hinge_backward as squared_hinge_backward
-from nncore.node_ops import batch_norm as batch_norm
-from nncore.node_ops import batch_norm_backward as batch_norm_backward
+from nncore.node_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of

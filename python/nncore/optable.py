@@ -8,6 +8,7 @@ slots and shape rule. The C++ implementation, the NumPy reference and the test c
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -50,6 +51,7 @@ class Attr:
         default: the value when none is given; its type is the attribute's type.
         low, high: bounds of a number; inclusive unless `open_low` / `open_high`.
         choices: the allowed strings of a string attribute; an engine receives the position in this tuple.
+        pattern: instead, what a string attribute must look like; an engine receives 0, as it needs no such attribute.
     """
 
     type: type
@@ -59,9 +61,14 @@ class Attr:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str = ""
 
     def check(self, owner: str, name: str, value: AttrValue) -> AttrValue:
         """`value` as this attribute's type, or an error that names `owner` and `name`."""
+        if self.pattern:
+            if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+                raise ValueError(f"{name} of {owner}: expected text like {self.pattern}, got {value!r}")
+            return value
         if self.type is str:
             if value not in self.choices:
                 raise ValueError(f"{name} of {owner}: expected one of {', '.join(map(repr, self.choices))}, got {value!r}")
@@ -87,6 +94,8 @@ class Attr:
 
     def encode(self, value: AttrValue) -> float:
         """The number by which an engine receives `value`."""
+        if self.pattern:
+            return 0.0
         return float(self.choices.index(str(value))) if self.type is str else float(value)
 
 
@@ -275,6 +284,42 @@ def _last_axis(op: str, shape: Shape) -> Shape:
     return shape
 
 
+def _vector_norm_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return _last_axis("layer_norm", shapes[0])
+
+
+def _layer_norm_parameters(shapes: tuple[Shape, ...], attrs: Attrs) -> dict[str, Shape]:
+    names = ["gamma"] * bool(attrs["scale"]) + ["beta"] * bool(attrs.get("center", False))
+    return dict.fromkeys(names, shapes[0][-1:])
+
+
+def _embedding_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return (*shapes[0], int(attrs["output_dim"]))
+
+
+def _embedding_parameters(shapes: tuple[Shape, ...], attrs: Attrs) -> dict[str, Shape]:
+    return {"embeddings": (int(attrs["input_dim"]), int(attrs["output_dim"]))}
+
+
+def _one_hot_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    return (*shapes[0], int(attrs["depth"]))
+
+
+def target_shape(attrs: Attrs) -> Shape:
+    """The ``target_shape`` of a reshape, which a graph has as text: ``"2,-1"``."""
+    text = str(attrs["target_shape"])
+    return tuple(int(n) for n in text.split(",")) if text else ()
+
+
+def _reshape_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
+    target, size = target_shape(attrs), math.prod(shapes[0])
+    known = math.prod(n for n in target if n != -1)
+    filled = tuple(size // known if n == -1 else n for n in target)
+    if math.prod(filled) != size:
+        raise ValueError(f"input of 'reshape': expected a size that fits {target}, got shape {shapes[0]}")
+    return filled
+
+
 _RowT = TypeVar("_RowT", bound=Row)
 
 
@@ -350,6 +395,36 @@ OPS = _table(
         parameters=_batch_norm_parameters,
         mixes_rows=True,
     ),
+    Op(
+        "layer_norm",
+        {
+            "epsilon": Attr(float, 1e-3, low=0.0, high=math.inf, open_high=True),
+            "center": Attr(bool, True),
+            "scale": Attr(bool, True),
+        },
+        shape=_vector_norm_shape,
+        parameters=_layer_norm_parameters,
+    ),
+    Op(
+        "rms_norm",
+        {"epsilon": Attr(float, 1e-6, low=0.0, high=math.inf, open_high=True), "scale": Attr(bool, True)},
+        shape=_vector_norm_shape,
+        parameters=_layer_norm_parameters,
+    ),
+    Op("gaussian_noise", {"stddev": Attr(float, low=0.0, high=math.inf, open_high=True)}, stochastic=True),
+    Op("alpha_dropout", {"rate": Attr(float, low=0.0, high=1.0, open_high=True)}, stochastic=True),
+    Op(
+        "reshape",
+        {"target_shape": Attr(str, pattern=r"(-1|[1-9]\d*)?(,[1-9]\d*)*|([1-9]\d*,)+-1(,[1-9]\d*)*")},
+        shape=_reshape_shape,
+    ),
+    Op(
+        "embedding",
+        {"input_dim": Attr(int, low=1, high=2**24), "output_dim": Attr(int, low=1, high=2**31 - 1)},
+        shape=_embedding_shape,
+        parameters=_embedding_parameters,
+    ),
+    Op("one_hot", {"depth": Attr(int, low=1, high=2**24)}, shape=_one_hot_shape),
 )
 
 _REDUCTION = Attr(str, "mean", choices=("none", "sum", "mean"))

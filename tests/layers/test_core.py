@@ -27,6 +27,14 @@ EXAMPLES = [
     nn.Multiply(name="product"),
     nn.Average(),
     nn.Concatenate(axis=1),
+    nn.AlphaDropout(0.1),
+    nn.GaussianNoise(0.2, name="noise"),
+    nn.Reshape((2, -1)),
+    nn.LayerNorm(epsilon=1e-5, gamma_regularizer=nn.L1(0.1), beta_constraint=nn.MaxNorm(3)),
+    nn.RMSNorm(scale=False),
+    nn.Normalization(name="scaling"),
+    nn.Embedding(10, 4, embeddings_regularizer="l2", trainable=False),
+    nn.OneHot(5),
     nn.BatchNorm(momentum=0.9, epsilon=1e-5, center=False, gamma_initializer=nn.Constant(2.0), name="b", trainable=False),
 ]
 

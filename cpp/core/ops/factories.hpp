@@ -37,6 +37,18 @@ template <class T>
 std::unique_ptr<Op<T>> make_flatten(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
 std::unique_ptr<Op<T>> make_batch_norm(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_layer_norm(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_rms_norm(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_gaussian_noise(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_alpha_dropout(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_embedding(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
+std::unique_ptr<Op<T>> make_one_hot(const Kernels<T>& kernels, const NodeInfo& node);
 // Elementwise and row-wise functions of one input: `which` is the position in the kernel table.
 template <class T>
 std::unique_ptr<Op<T>> make_activation(const Kernels<T>& kernels, const NodeInfo& node, int which);

@@ -15,9 +15,22 @@ struct Named {
 
 template <class T>
 constexpr Named<T> kOps[] = {
-    {"dense", make_dense<T>},       {"dropout", make_dropout<T>},       {"add", make_add<T>},
-    {"multiply", make_multiply<T>}, {"average", make_average<T>},       {"concatenate", make_concatenate<T>},
-    {"flatten", make_flatten<T>},   {"batch_norm", make_batch_norm<T>}, {"prelu", make_prelu<T>},
+    {"dense", make_dense<T>},
+    {"dropout", make_dropout<T>},
+    {"add", make_add<T>},
+    {"multiply", make_multiply<T>},
+    {"average", make_average<T>},
+    {"concatenate", make_concatenate<T>},
+    {"flatten", make_flatten<T>},
+    {"batch_norm", make_batch_norm<T>},
+    {"reshape", make_flatten<T>},
+    {"layer_norm", make_layer_norm<T>},
+    {"rms_norm", make_rms_norm<T>},
+    {"gaussian_noise", make_gaussian_noise<T>},
+    {"alpha_dropout", make_alpha_dropout<T>},
+    {"embedding", make_embedding<T>},
+    {"one_hot", make_one_hot<T>},
+    {"prelu", make_prelu<T>},
     {"rrelu", make_rrelu<T>},
 };
 

@@ -98,6 +98,10 @@ class Engine(ABC):
         """Overwrite an optimizer state. Setting ``ema/average`` makes the next update go on from there."""
 
     @abstractmethod
+    def penalty(self) -> float:
+        """What the regularised parameters cost: sum of l1 * sum(|p|) + l2 * sum(p^2) over those that are trainable."""
+
+    @abstractmethod
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
         """Outputs for a batch. With `training`, dropout is active and what `backward` needs is kept."""
 
@@ -105,7 +109,7 @@ class Engine(ABC):
     def backward(self, gradients: Sequence[Array]) -> list[Array]:
         """Gradients of the inputs, from gradients of the outputs of the last training `forward`.
 
-        Overwrites every parameter's gradient.
+        Overwrites every parameter's gradient: that of the loss whose gradient `gradients` are, plus that of `penalty`.
 
         Raises:
             RuntimeError: there was no training forward since the last backward.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,16 @@ from nncore.engines.base import Array
 from nncore.graph import Graph
 from nncore.optable import LOSSES, AttrValue, LossSpec, Shape
 
-__all__ = ["check_batch", "check_batch_size", "check_order", "check_sample_weight", "check_sums", "check_target"]
+__all__ = [
+    "check_batch",
+    "check_batch_size",
+    "check_indices",
+    "check_order",
+    "check_sample_weight",
+    "check_sums",
+    "check_target",
+    "index_counts",
+]
 
 
 def check_batch(name: str, arrays: Sequence[Array], shapes: Sequence[Shape]) -> tuple[list[Array], int]:
@@ -36,6 +45,30 @@ def check_batch(name: str, arrays: Sequence[Array], shapes: Sequence[Shape]) -> 
         if len(array) != len(checked[0]):
             raise ValueError(f"{name}[{i}]: expected {len(checked[0])} rows as in {name}[0], got {len(array)}")
     return checked, len(checked[0])
+
+
+def index_counts(graph: Graph) -> dict[int, tuple[str, int]]:
+    """Of inputs whose elements are indices: who takes them, and how many there are, by position among the inputs."""
+    counts: dict[int, tuple[str, int]] = {}
+    for node in graph.nodes:
+        for name in {"input_dim", "depth"} & node.attrs.keys():
+            if node.inputs[0] in graph.inputs:
+                position, count = graph.inputs.index(node.inputs[0]), int(node.attrs[name])
+                if position not in counts or count < counts[position][1]:
+                    counts[position] = node.op, count
+    return counts
+
+
+def check_indices(counts: Mapping[int, tuple[str, int]], arrays: Sequence[Array]) -> None:
+    """Raise ValueError where an array that holds indices has something else, so that no sample changes anything."""
+    for position, (op, count) in counts.items():
+        array = arrays[position]
+        good = (array >= 0) & (array < count)
+        if array.dtype.kind == "f":
+            good &= array == np.floor(array)
+        if not good.all():
+            bad = array.reshape(-1)[np.flatnonzero(~good.reshape(-1))[0]]
+            raise ValueError(f"input of {op!r}: expected whole numbers in [0, {count - 1}], got {bad:g}")
 
 
 def check_target(graph: Graph, loss: LossSpec, target: npt.ArrayLike, rows: int) -> tuple[Array, int | None]:

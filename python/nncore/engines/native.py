@@ -24,6 +24,7 @@ class NativeEngine(Engine):
         """An engine for `graph` with all parameters zero."""
         self.graph = graph
         self.dtype = np.dtype(dtype)
+        self._index_counts = checks.index_counts(graph)
         self._core = _core.Engine(
             nodes=[
                 (
@@ -35,7 +36,7 @@ class NativeEngine(Engine):
                 )
                 for node in graph.nodes
             ],
-            parameters=[(list(p.shape), p.trainable) for p in graph.parameters],
+            parameters=[(list(p.shape), p.trainable, p.l1, p.l2, p.max_norm or 0.0) for p in graph.parameters],
             inputs=list(graph.inputs),
             outputs=list(graph.outputs),
             dtype=self.dtype.name,
@@ -96,6 +97,10 @@ class NativeEngine(Engine):
         """See `Engine.set_state`."""
         name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
         self._core.set_state(rule, state_index(rule, state), index, self._shaped(name, index, value))
+
+    def penalty(self) -> float:
+        """See `Engine.penalty`."""
+        return self._core.penalty()
 
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
         """See `Engine.forward`."""
@@ -163,6 +168,7 @@ class NativeEngine(Engine):
 
     def _inputs(self, inputs: Sequence[Array]) -> list[Array]:
         arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        checks.check_indices(self._index_counts, arrays)
         return [as_source(array) for array in arrays]
 
     def _shaped(self, name: str, index: int, value: Array) -> Array:

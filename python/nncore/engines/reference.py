@@ -23,7 +23,7 @@ from nncore.engines.functions import FunctionCall
 from nncore.graph import Graph, Node
 from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import RULES as RULE_ROWS
-from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index
+from nncore.optable import AttrValue, LossSpec, RuleSpec, state_index, target_shape
 from nncore.reference.activations import ACTIVATIONS
 from nncore.reference.metrics import METRICS
 from nncore.reference.normalization import batch_statistics
@@ -113,6 +113,31 @@ def _split(call: Call, dy: Array) -> Arrays:
     return ref.concatenate_backward(dy, [x.shape for x in call.inputs], int(call.attrs["axis"]))
 
 
+def _layer_norm_arrays(call: Call) -> dict[str, Any]:
+    slots = list(call.parameters)
+    gamma = slots.pop(0) if call.attrs["scale"] else None
+    return {"gamma": gamma, "beta": slots.pop(0) if call.attrs["center"] else None, "epsilon": call.attrs["epsilon"]}
+
+
+def _layer_norm(call: Call) -> Array:
+    return ref.layer_norm(call.inputs[0], **_layer_norm_arrays(call))
+
+
+def _layer_norm_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    dx, *gradients = ref.layer_norm_backward(call.inputs[0], y=y, dy=dy, **_layer_norm_arrays(call))
+    return (dx,), tuple(g for g in gradients if g is not None)
+
+
+def _rms_norm(call: Call) -> Array:
+    return ref.rms_norm(call.inputs[0], *call.parameters, epsilon=float(call.attrs["epsilon"]))
+
+
+def _rms_norm_backward(call: Call, y: Array, dy: Array) -> tuple[Arrays, Arrays]:
+    gamma = call.parameters[0] if call.parameters else None
+    dx, dgamma = ref.rms_norm_backward(call.inputs[0], gamma, y, dy, epsilon=float(call.attrs["epsilon"]))
+    return (dx,), () if dgamma is None else (dgamma,)
+
+
 def _batch_norm_arrays(call: Call) -> dict[str, Any]:
     """The keyword arguments of the reference functions, the running averages among them where those are used."""
     attrs, slots = call.attrs, list(call.parameters)
@@ -167,6 +192,31 @@ OPERATIONS: Mapping[str, Operation] = {
         backward=lambda call, y, dy: (_split(call, dy), ()),
     ),
     "dense": Operation(_dense, _dense_backward),
+    "layer_norm": Operation(_layer_norm, _layer_norm_backward),
+    "rms_norm": Operation(_rms_norm, _rms_norm_backward),
+    "gaussian_noise": Operation(
+        forward=lambda call: call.inputs[0] if call.draw is None else ref.gaussian_noise(call.inputs[0], **_numbers(call)),
+        backward=lambda call, y, dy: ((dy,), ()),
+    ),
+    "alpha_dropout": Operation(
+        forward=lambda call: call.inputs[0] if call.draw is None else ref.alpha_dropout(call.inputs[0], **_numbers(call)),
+        backward=lambda call, y, dy: ((ref.alpha_dropout_backward(call.inputs[0], y, dy, **_numbers(call)),), ()),
+    ),
+    "reshape": Operation(
+        forward=lambda call: ref.reshape(call.inputs[0], target_shape(call.attrs)),
+        backward=lambda call, y, dy: ((ref.reshape_backward(dy, call.inputs[0].shape),), ()),
+    ),
+    "embedding": Operation(
+        forward=lambda call: ref.embedding(call.inputs[0], call.parameters[0]),
+        backward=lambda call, y, dy: (
+            (np.zeros_like(call.inputs[0]),),
+            (ref.embedding_backward(call.inputs[0], call.parameters[0], y, dy),),
+        ),
+    ),
+    "one_hot": Operation(
+        forward=lambda call: ref.one_hot(call.inputs[0], int(call.attrs["depth"])),
+        backward=lambda call, y, dy: ((np.zeros_like(call.inputs[0]),), ()),
+    ),
     "batch_norm": Operation(
         forward=lambda call: ref.batch_norm(call.inputs[0], **_batch_norm_arrays(call)),
         backward=_batch_norm_backward,
@@ -237,6 +287,7 @@ class ReferenceEngine(Engine):
         self.draws = 0
         self.iterations = 0
         self.accumulated = 0
+        self._index_counts = checks.index_counts(graph)
         self._parameters = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._gradients = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._states: dict[tuple[str, str, int], Array] = {}
@@ -282,6 +333,7 @@ class ReferenceEngine(Engine):
     def _forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
         """Every node in order."""
         arrays, _ = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        checks.check_indices(self._index_counts, arrays)
         values: dict[int, Array] = {
             node: np.array(array, self.dtype, order="C") for node, array in zip(self.graph.inputs, arrays, strict=True)
         }
@@ -346,11 +398,23 @@ class ReferenceEngine(Engine):
                 d[j] += gradient
             for p, gradient in zip(node.parameters, d_slots, strict=True):
                 d_parameters[p] += gradient
+        for parameter, gradient, spec in zip(self._parameters, d_parameters, self.graph.parameters, strict=True):
+            if spec.trainable:  # the gradient of the penalty
+                gradient += self.dtype.type(spec.l1) * np.sign(parameter) + self.dtype.type(2 * spec.l2) * parameter
         self._gradients = d_parameters
         return [d[i] for i in self.graph.inputs]
 
     def _operation(self, node: int) -> Operation:
         return self._functions[node] if node in self._functions else OPERATIONS[self.graph.nodes[node].op]
+
+    def penalty(self) -> float:
+        """See `Engine.penalty`."""
+        total = 0.0
+        for parameter, spec in zip(self._parameters, self.graph.parameters, strict=True):
+            if spec.trainable and (spec.l1 or spec.l2):
+                values = parameter.astype(np.float64)
+                total += spec.l1 * float(np.abs(values).sum()) + spec.l2 * float(np.square(values).sum())
+        return total
 
     def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
         """See `Engine.update`."""
@@ -371,6 +435,7 @@ class ReferenceEngine(Engine):
         for i, gradient in gradients.items():
             states = [self._state(rule.name, state, i) for state in row.states]
             RULES[rule.name](self._parameters[i], gradient, states, self.iterations + 1, attrs[groups[i]])
+            _limit(self._parameters[i], self.graph.parameters[i].max_norm)
         self.iterations += 1
         if rule.ema_momentum is not None:
             self._average(trainable, rule.ema_momentum)
@@ -403,6 +468,7 @@ class ReferenceEngine(Engine):
         on the number of rows.
         """
         arrays, rows = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        checks.check_indices(self._index_counts, arrays)
         checks.check_batch_size(batch_size)
         outputs = [np.empty((rows, *shape), self.dtype) for shape in self.graph.output_shapes]
         for r in range(rows):
@@ -429,6 +495,7 @@ class ReferenceEngine(Engine):
         """See `Engine.run`."""
         began = time.monotonic()
         arrays, rows = checks.check_batch("inputs", inputs, self.graph.input_shapes)
+        checks.check_indices(self._index_counts, arrays)
         target, _ = checks.check_target(self.graph, loss, target, rows)
         is_index = target.ndim == 1 and "indices" in loss.row.targets
         weights = checks.check_sample_weight(sample_weight, rows)
@@ -461,6 +528,7 @@ class ReferenceEngine(Engine):
                         f"the loss of batch {position // batch_size} (samples {position} to {stop - 1}) is {value}"
                         + ("; its update has not been made" if rule is not None else "")
                     )
+                penalty = self.penalty()
                 batch_metrics = [METRICS[name](score.compared(y), t) @ counted for name in metrics]
                 if rule is not None and shares.sum() > 0:
                     calls = self._calls()
@@ -469,7 +537,7 @@ class ReferenceEngine(Engine):
                     self.update(rule, rates[self.iterations - first :])
                 elif rule is not None:
                     self._pass = None
-            totals += [value, *batch_metrics, shares.sum(), counted.sum()]
+            totals += [value + penalty * shares.sum(), *batch_metrics, shares.sum(), counted.sum()]
             position, steps = stop, steps + 1
         loss_sum, *metric_sums, loss_weight, metric_weight = totals.tolist()
         return RunResult(position, position - start, steps, loss_sum, tuple(metric_sums), loss_weight, metric_weight)
@@ -499,6 +567,13 @@ def clip_gradients(gradients: Mapping[int, Array], rule: RuleSpec) -> dict[int, 
         if rule.global_clipnorm is not None and norm > rule.global_clipnorm:
             clipped[i] = g * (rule.global_clipnorm / norm)
     return clipped
+
+
+def _limit(parameter: Array, max_norm: float | None) -> None:
+    """Scale columns, or a vector, whose norm is above `max_norm` down to it, in place."""
+    if max_norm is not None:
+        norms = np.sqrt(np.square(parameter).sum(0))
+        parameter *= np.where(norms > max_norm, max_norm / np.maximum(norms, max_norm), 1).astype(parameter.dtype)
 
 
 def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:

@@ -1,17 +1,26 @@
-"""The basic layers: Input, Dense, Activation, Dropout, Flatten, Rescaling."""
+"""The basic layers: Input, Dense, Activation, those that add noise, and those that change shapes or scale."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nncore import initializers
 from nncore.graph import GraphBuilder
-from nncore.initializers import Initializer
 from nncore.layers.base import Call, Layer, Tensor
+from nncore.layers.weighted import Constraint, Initial, Regularizer, Weighted
 from nncore.optable import OPS, AttrValue, Shape
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Rescaling"]
+__all__ = [
+    "Activation",
+    "AlphaDropout",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GaussianNoise",
+    "Input",
+    "Rescaling",
+    "Reshape",
+]
 
 
 def _check_activation(activation: str, attrs: Mapping[str, AttrValue]) -> None:
@@ -47,7 +56,7 @@ class Input(Layer, Tensor):
         return {"shape": list(self.shape), **super().get_config()}
 
 
-class Dense(Layer):
+class Dense(Weighted):
     """y = activation(x @ kernel + bias).
 
     x [n, k], kernel [k, units], bias [units], y [n, units].
@@ -58,6 +67,9 @@ class Dense(Layer):
         use_bias: whether there is a bias.
         kernel_initializer, bias_initializer: names or objects of `nncore.initializers`, or functions
             ``(shape, rng) -> array``.
+        kernel_regularizer, bias_regularizer: penalties that are part of the loss, names (``"l1"``, ``"l2"``) or objects of
+            `nncore.regularizers`.
+        kernel_constraint, bias_constraint: `nncore.regularizers.MaxNorm`, or ``None``.
         name, trainable: see `Layer`; the parameters are called ``<name>.kernel`` and ``<name>.bias``.
 
     Source: Keras ``Dense``.
@@ -68,47 +80,36 @@ class Dense(Layer):
         units: int,
         activation: str | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | Initializer | Callable[[Shape, Any], Any] = "glorot_uniform",
-        bias_initializer: str | Initializer | Callable[[Shape, Any], Any] = "zeros",
+        kernel_initializer: Initial = "glorot_uniform",
+        bias_initializer: Initial = "zeros",
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name, trainable)
-        self._attrs = OPS["dense"].fill({"units": units, "use_bias": use_bias})
         if activation is not None:
             _check_activation(activation, {})
         self.activation = activation
-        self._initializers = {
-            "kernel": initializers.get(kernel_initializer),
-            "bias": initializers.get(bias_initializer),
-        }
+        super().__init__(
+            "dense",
+            {"units": units, "use_bias": use_bias},
+            {"kernel": kernel_initializer, "bias": bias_initializer},
+            {"kernel": kernel_regularizer, "bias": bias_regularizer},
+            {"kernel": kernel_constraint, "bias": bias_constraint},
+            name,
+            trainable,
+        )
 
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add a dense node and the activation's."""
-        shapes = tuple(builder.shape(i) for i in inputs)
-        op = OPS["dense"]
-        op.shape(shapes, self._attrs)  # rejects an input that is no vector, before parameters are made for it
-        parameters = [
-            builder.parameter(f"{name}.{slot}", shape, initializers.spec(self._initializers[slot]))
-            for slot, shape in op.parameters(shapes, self._attrs).items()
-        ]
-        node = builder.node("dense", inputs, self._attrs, parameters, name)
+        node = super().build(builder, inputs, name)
         return node if self.activation is None else builder.node(self.activation, [node], name=name)
 
     def get_config(self) -> dict[str, Any]:
-        """The options; an initialiser as ``[name, options]``."""
-        return {
-            **self._attrs,
-            "activation": self.activation,
-            **{f"{slot}_initializer": [i.row.name, i.get_config()] for slot, i in self._initializers.items()},
-            **super().get_config(),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` described."""
-        made = {key: initializers.create(*config[key]) for key in ("kernel_initializer", "bias_initializer")}
-        return super().from_config({**config, **made})
+        """The options; an initialiser as ``[name, options]``, a regularizer or constraint as its options."""
+        return {"activation": self.activation, **super().get_config()}
 
 
 class _OneOp(Layer):
@@ -153,6 +154,55 @@ class Dropout(_OneOp):
 
     def __init__(self, rate: float, name: str | None = None) -> None:
         super().__init__("dropout", {"rate": rate}, name)
+
+
+class AlphaDropout(_OneOp):
+    """While training, sets each element with probability `rate` to selu's lowest value, and keeps mean 0 and variance 1.
+
+    y = a x + b, with x = -1.758... where dropped; a and b are such that mean and variance stay. Inactive otherwise. For
+    networks of selu. Drawn numbers as those of `Dropout`.
+
+    Source: Klambauer et al. 2017, "Self-normalizing neural networks"; ``torch.nn.AlphaDropout``, Keras ``AlphaDropout``.
+    """
+
+    def __init__(self, rate: float, name: str | None = None) -> None:
+        super().__init__("alpha_dropout", {"rate": rate}, name)
+
+
+class GaussianNoise(_OneOp):
+    """While training, adds independent normal numbers of deviation `stddev`; inactive otherwise.
+
+    Drawn numbers as those of `Dropout`. Source: Keras ``GaussianNoise``.
+    """
+
+    def __init__(self, stddev: float, name: str | None = None) -> None:
+        super().__init__("gaussian_noise", {"stddev": stddev}, name)
+
+
+class Reshape(_OneOp):
+    """Gives each sample another shape of as many elements, in row-major order: [n, ...] to [n, *target_shape].
+
+    Args:
+        target_shape: of a sample; one extent may be -1, which stands for what is left.
+        name: see `Layer`.
+
+    Source: Keras ``Reshape``.
+
+    >>> import nncore as nn
+    >>> nn.Sequential([nn.Input((6,)), nn.Reshape((2, -1))]).output_shape
+    (2, 3)
+    """
+
+    def __init__(self, target_shape: Sequence[int], name: str | None = None) -> None:
+        shape: list[int] = list(target_shape)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < -1 or n == 0 for n in shape) or shape.count(-1) > 1:
+            raise ValueError(f"target_shape of Reshape: expected positive integers and at most one -1, got {target_shape}")
+        super().__init__("reshape", {"target_shape": ",".join(map(str, shape))}, name)
+        self.target_shape = tuple(shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The options."""
+        return {**super().get_config(), "target_shape": list(self.target_shape)}
 
 
 class Flatten(_OneOp):

@@ -1,61 +1,22 @@
-"""Layers that normalise: over the batch."""
+"""Layers that normalise: over the batch, over the features, and by what was learnt from data before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from nncore import initializers
-from nncore.graph import GraphBuilder, InitializerSpec
-from nncore.initializers import Function, Initializer
+import numpy as np
+import numpy.typing as npt
+
+from nncore.graph import GraphBuilder
 from nncore.layers.base import Layer
-from nncore.optable import OPS, AttrValue, Shape
+from nncore.layers.weighted import Constraint, Initial, Regularizer, Weighted
+from nncore.optable import AttrValue
 
-__all__ = ["BatchNorm"]
-
-_Initial = str | Initializer | Callable[[Shape, Any], Any]
-
-
-class _Norm(Layer):
-    """A layer that is one node whose parameters are named by the op's slots and have an initialiser each."""
-
-    _op: str
-
-    def __init__(
-        self, attrs: dict[str, AttrValue], initial: dict[str, _Initial], name: str | None, trainable: bool
-    ) -> None:
-        super().__init__(name, trainable)
-        self._attrs = OPS[self._op].fill(attrs)
-        self._initializers = {slot: initializers.get(value) for slot, value in initial.items()}
-
-    def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
-        """Add the node and its parameters."""
-        op, shapes = OPS[self._op], tuple(builder.shape(i) for i in inputs)
-        op.shape(shapes, self._attrs)  # rejects an input that does not fit, before parameters are made for it
-        parameters = [
-            builder.parameter(f"{name}.{slot}", shape, _spec(self._initializers[slot]), not slot.startswith("moving_"))
-            for slot, shape in op.parameters(shapes, self._attrs).items()
-        ]
-        return builder.node(self._op, inputs, self._attrs, parameters, name)
-
-    def get_config(self) -> dict[str, Any]:
-        """The options; an initialiser as ``[name, options]``."""
-        attrs = {key: value for key, value in self._attrs.items() if key != "frozen"}
-        made = {f"{slot}_initializer": [i.row.name, i.get_config()] for slot, i in self._initializers.items()}
-        return {**attrs, **made, **super().get_config()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` described."""
-        made = {key: initializers.create(*config[key]) for key in config if key.endswith("_initializer")}
-        return super().from_config({**config, **made})
+__all__ = ["BatchNorm", "LayerNorm", "Normalization", "RMSNorm"]
 
 
-def _spec(initializer: Initializer) -> InitializerSpec:
-    return initializer if isinstance(initializer, Function) else (initializer.row.name, initializer.get_config())
-
-
-class BatchNorm(_Norm):
+class BatchNorm(Weighted):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta for each channel, the last axis.
 
     x and y [n, ..., channels]; gamma, beta, moving_mean and moving_variance [channels]. In training mean and variance are
@@ -72,6 +33,7 @@ class BatchNorm(_Norm):
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: names or objects of
             `nncore.initializers`, or functions ``(shape, rng) -> array``.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: see `nncore.regularizers`.
         name, trainable: see `Layer`. The averages are parameters that no optimizer changes; they are saved and loaded with
             the others. A frozen layer uses them in training too, and they stand still.
 
@@ -86,18 +48,20 @@ class BatchNorm(_Norm):
     [1.0, 1.0]
     """
 
-    _op = "batch_norm"
-
     def __init__(
         self,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: _Initial = "zeros",
-        gamma_initializer: _Initial = "ones",
-        moving_mean_initializer: _Initial = "zeros",
-        moving_variance_initializer: _Initial = "ones",
+        beta_initializer: Initial = "zeros",
+        gamma_initializer: Initial = "ones",
+        moving_mean_initializer: Initial = "zeros",
+        moving_variance_initializer: Initial = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -108,4 +72,188 @@ class BatchNorm(_Norm):
             "moving_mean": moving_mean_initializer,
             "moving_variance": moving_variance_initializer,
         }
-        super().__init__(attrs, initial, name, trainable)
+        super().__init__(
+            "batch_norm",
+            attrs,
+            initial,
+            {"beta": beta_regularizer, "gamma": gamma_regularizer},
+            {"beta": beta_constraint, "gamma": gamma_constraint},
+            name,
+            trainable,
+            state=("moving_mean", "moving_variance"),
+        )
+
+
+class LayerNorm(Weighted):
+    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta with mean and variance of each vector along the last axis.
+
+    x and y [n, ..., features]; gamma and beta [features]. The variance has the divisor of the number of features. Training
+    and inference do the same.
+
+    Args:
+        epsilon: what keeps the division safe.
+        center, scale: whether there is a beta, a gamma.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: as
+            those of `Dense`.
+        name, trainable: see `Layer`.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer normalization"; Keras ``LayerNormalization``, whose epsilon is 1e-3.
+
+    >>> import nncore as nn
+    >>> nn.Sequential([nn.LayerNorm(epsilon=0.0)]).predict([[1.0, 3.0]]).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Initial = "zeros",
+        gamma_initializer: Initial = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(
+            "layer_norm",
+            {"epsilon": epsilon, "center": center, "scale": scale},
+            {"beta": beta_initializer, "gamma": gamma_initializer},
+            {"beta": beta_regularizer, "gamma": gamma_regularizer},
+            {"beta": beta_constraint, "gamma": gamma_constraint},
+            name,
+            trainable,
+        )
+
+
+class RMSNorm(Weighted):
+    """y = x / sqrt(mean(x^2) + epsilon) * gamma for each vector along the last axis.
+
+    x and y [n, ..., features]; gamma [features]. Training and inference do the same.
+
+    Args:
+        epsilon: what keeps the division safe.
+        scale: whether there is a gamma.
+        gamma_initializer, gamma_regularizer, gamma_constraint: as those of `Dense`.
+        name, trainable: see `Layer`.
+
+    Source: Zhang and Sennrich 2019, "Root mean square layer normalization"; Keras ``RMSNormalization``.
+
+    >>> import nncore as nn
+    >>> nn.Sequential([nn.RMSNorm(epsilon=0.0)]).predict([[1.0, 7.0]]).round(3).tolist()
+    [[0.20000000298023224, 1.399999976158142]]
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 1e-6,
+        scale: bool = True,
+        gamma_initializer: Initial = "ones",
+        gamma_regularizer: Regularizer = None,
+        gamma_constraint: Constraint = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(
+            "rms_norm",
+            {"epsilon": epsilon, "scale": scale},
+            {"gamma": gamma_initializer},
+            {"gamma": gamma_regularizer},
+            {"gamma": gamma_constraint},
+            name,
+            trainable,
+        )
+
+
+_CHUNK = 2**20  # elements of the data that `Normalization.adapt` has in double precision at once
+
+
+class Normalization(Layer):
+    """y = (x - mean) / sqrt(variance) with a mean and a variance for each feature, the last axis, that `adapt` learns.
+
+    x and y [n, ..., features]. No training changes the two; they are saved and loaded with the model as
+    ``<name>.moving_mean`` and ``<name>.moving_variance``. Before `adapt` they are 0 and 1. A feature that does not vary
+    gives 0: 1e-14 is added to the variance, as Keras bounds the deviation by 1e-7.
+
+    Args:
+        name: see `Layer`.
+
+    Source: Keras ``Normalization``.
+
+    >>> import nncore as nn
+    >>> scaling = nn.Normalization()
+    >>> scaling.adapt([[1.0, 0.0], [3.0, 20.0]])
+    >>> nn.Sequential([scaling]).predict([[2.0, 0.0]]).tolist()
+    [[0.0, -1.0]]
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self.mean: npt.NDArray[np.float64] | None = None
+        self.variance: npt.NDArray[np.float64] | None = None
+
+    def adapt(self, data: npt.ArrayLike | Iterable[npt.ArrayLike]) -> None:
+        """Learn mean and variance (divisor n) of each feature, forgetting those learnt before.
+
+        A model takes them over when it is first used or compiled, not later.
+
+        Args:
+            data: an array [n, ..., features] of any real dtype, read in pieces, so that it may be a memory map larger than
+                memory; or an iterable of such arrays, all of which count as one.
+
+        Raises:
+            TypeError, ValueError: no real numbers, another number of features, no sample at all, or something that is not
+                finite; nothing has changed.
+        """
+        whole = data if hasattr(data, "__array__") or isinstance(data, (list, tuple)) else None
+        batches: Iterable[Any] = data if whole is None else [whole]  # type: ignore[assignment]
+        count, mean, squares = 0, np.zeros(0), np.zeros(0)
+        for batch in batches:
+            for part in _parts(batch):
+                if count and part.shape[1] != mean.size:
+                    raise ValueError(f"data: expected {mean.size} features as before, got {part.shape[1]}")
+                if not count:
+                    mean, squares = np.zeros(part.shape[1]), np.zeros(part.shape[1])
+                # Chan, Golub and LeVeque 1979: moments of two parts joined.
+                total, own = count + len(part), part.mean(0)
+                difference = own - mean
+                squares = squares + np.square(part - own).sum(0) + np.square(difference) * (count * len(part) / total)
+                mean = mean + difference * (len(part) / total)
+                count = total
+        if not count:
+            raise ValueError("data: expected at least one sample, got none")
+        if not np.isfinite(squares).all():
+            raise ValueError("data: expected finite numbers, got some that are not")
+        self.mean, self.variance = mean, squares / count
+
+    def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
+        """Add the node and its two parameters."""
+        features = builder.shape(inputs[0])[-1:]
+        if self.mean is not None and features != self.mean.shape:
+            raise ValueError(f"input of Normalization: expected {self.mean.size} features as adapted to, got {features}")
+
+        def learnt(which: str, default: float) -> int:
+            def value(shape: tuple[int, ...], rng: object) -> npt.NDArray[np.float64]:
+                found: npt.NDArray[np.float64] | None = getattr(self, which)
+                return np.full(shape, default) if found is None else found
+
+            return builder.parameter(f"{name}.moving_{which}", features, value, trainable=False)
+
+        parameters = [learnt("mean", 0.0), learnt("variance", 1.0)] if features else []
+        attrs: dict[str, AttrValue] = {"epsilon": 1e-14, "center": False, "scale": False, "frozen": True}
+        return builder.node("batch_norm", inputs, attrs, parameters, name)
+
+
+def _parts(batch: npt.ArrayLike) -> Iterable[npt.NDArray[np.float64]]:
+    """Pieces [m, features] of an array, in double precision."""
+    array: npt.NDArray[Any] = batch if isinstance(batch, np.ndarray) else np.asarray(batch)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"data: expected real numbers, got dtype {array.dtype}")
+    if array.ndim < 2:
+        raise ValueError(f"data: expected the axes of samples and features, got shape {array.shape}")
+    step = max(1, _CHUNK // max(1, array[0].size)) if len(array) else 1
+    for start in range(0, len(array), step):
+        yield np.asarray(array[start : start + step], np.float64).reshape(-1, array.shape[-1])

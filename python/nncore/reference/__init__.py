@@ -39,6 +39,14 @@ from nncore.reference.class_losses import (
     squared_hinge,
     squared_hinge_backward,
 )
+from nncore.reference.indices import (
+    embedding,
+    embedding_backward,
+    one_hot,
+    one_hot_backward,
+    reshape,
+    reshape_backward,
+)
 from nncore.reference.losses import (
     bce_with_logits,
     bce_with_logits_backward,
@@ -57,7 +65,20 @@ from nncore.reference.merging import (
     multiply,
     multiply_backward,
 )
-from nncore.reference.normalization import batch_norm, batch_norm_backward
+from nncore.reference.noise import (
+    alpha_dropout,
+    alpha_dropout_backward,
+    gaussian_noise,
+    gaussian_noise_backward,
+)
+from nncore.reference.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+)
 from nncore.reference.optimizers import (
     adadelta_step,
     adagrad_step,
@@ -149,6 +170,8 @@ __all__ = [
     "adamw_step",
     "add",
     "add_backward",
+    "alpha_dropout",
+    "alpha_dropout_backward",
     "amsgrad_step",
     "average",
     "average_backward",
@@ -172,12 +195,16 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "embedding",
+    "embedding_backward",
     "flatten",
     "flatten_backward",
     "focal",
     "focal_backward",
     "gaussian_nll",
     "gaussian_nll_backward",
+    "gaussian_noise",
+    "gaussian_noise_backward",
     "gelu",
     "gelu_backward",
     "glu",
@@ -197,6 +224,8 @@ __all__ = [
     "kl_div",
     "kl_div_backward",
     "lamb_step",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "lion_step",
@@ -224,6 +253,8 @@ __all__ = [
     "nadam_step",
     "nll",
     "nll_backward",
+    "one_hot",
+    "one_hot_backward",
     "philox4x32",
     "poisson",
     "poisson_backward",
@@ -238,6 +269,10 @@ __all__ = [
     "relu_backward",
     "rescaling",
     "rescaling_backward",
+    "reshape",
+    "reshape_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "rmsprop_centered_momentum_step",
     "rmsprop_centered_step",
     "rmsprop_momentum_step",

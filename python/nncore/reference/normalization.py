@@ -121,3 +121,113 @@ def check_channels(x: npt.ArrayLike, **named: npt.ArrayLike | None) -> tuple[Arr
         if other.shape != array.shape[-1:]:
             raise ValueError(f"{name}: expected shape {array.shape[-1:]}, got {other.shape}")
     return array, found
+
+
+def layer_norm(
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike | None = None,
+    beta: npt.ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-3,
+) -> Array:
+    """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta`` with the moments of each vector on the last axis.
+
+    Args:
+        x: ``[rows, ..., features]``.
+        gamma, beta: ``[features]``; ones and zeros where not given.
+        epsilon: not negative.
+
+    Raises:
+        ValueError: x has fewer than two axes, or an array is not ``[features]``.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer normalization"; ``torch.nn.functional.layer_norm``.
+
+    >>> layer_norm([[1.0, 3.0]], epsilon=0.0)
+    array([[-1.,  1.]])
+    """
+    array, found = check_channels(x, gamma=gamma, beta=beta)
+    xhat, _ = _standardized(array, epsilon, centred=True)
+    return np.asarray(xhat * found.get("gamma", array.dtype.type(1)) + found.get("beta", array.dtype.type(0)))
+
+
+def layer_norm_backward(
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike | None,
+    beta: npt.ArrayLike | None,
+    y: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    *,
+    epsilon: float = 1e-3,
+) -> tuple[Array, Array | None, Array | None]:
+    """Gradients of x, gamma and beta; ``None`` for those that are.
+
+    With ``g = dy * gamma`` and means over the features::
+
+        dgamma = sum(dy * xhat)    dbeta = sum(dy)
+        dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(variance + epsilon)
+
+    >>> dx, _, _ = layer_norm_backward([[1.0, 3.0]], None, None, [[-1.0, 1.0]], [[1.0, 0.0]], epsilon=0.0)
+    >>> dx
+    array([[0., 0.]])
+    """
+    return _vector_norm_backward(x, gamma, beta, dy, epsilon, centred=True)
+
+
+def rms_norm(x: npt.ArrayLike, gamma: npt.ArrayLike | None = None, *, epsilon: float = 1e-6) -> Array:
+    """``y = x / sqrt(mean(x^2) + epsilon) * gamma`` for each vector on the last axis.
+
+    Args:
+        x: ``[rows, ..., features]``.
+        gamma: ``[features]``; ones where not given.
+        epsilon: not negative.
+
+    Raises:
+        ValueError: x has fewer than two axes, or gamma is not ``[features]``.
+
+    Source: Zhang and Sennrich 2019, "Root mean square layer normalization"; ``torch.nn.functional.rms_norm``.
+
+    >>> rms_norm([[1.0, 7.0]], epsilon=0.0)
+    array([[0.2, 1.4]])
+    """
+    array, found = check_channels(x, gamma=gamma)
+    xhat, _ = _standardized(array, epsilon, centred=False)
+    return np.asarray(xhat * found.get("gamma", array.dtype.type(1)))
+
+
+def rms_norm_backward(
+    x: npt.ArrayLike, gamma: npt.ArrayLike | None, y: npt.ArrayLike, dy: npt.ArrayLike, *, epsilon: float = 1e-6
+) -> tuple[Array, Array | None]:
+    """Gradients of x and gamma; ``None`` where that is: as those of `layer_norm`, without the mean.
+
+    >>> rms_norm_backward([[1.0, 7.0]], None, [[0.2, 1.4]], [[1.0, 7.0]], epsilon=0.0)[0].round(6) + 0.0
+    array([[0., 0.]])
+    """
+    dx, dgamma, _ = _vector_norm_backward(x, gamma, None, dy, epsilon, centred=False)
+    return dx, dgamma
+
+
+def _standardized(x: Array, epsilon: float, centred: bool) -> tuple[Array, Array]:
+    """Each vector less its mean, if `centred`, over its deviation; and 1 over the deviation."""
+    mean = x.mean(-1, keepdims=True) if centred else x.dtype.type(0)
+    inverse = x.dtype.type(1) / np.sqrt(np.square(x - mean).mean(-1, keepdims=True) + x.dtype.type(epsilon))
+    return (x - mean) * inverse, inverse
+
+
+def _vector_norm_backward(
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike | None,
+    beta: npt.ArrayLike | None,
+    dy: npt.ArrayLike,
+    epsilon: float,
+    centred: bool,
+) -> tuple[Array, Array | None, Array | None]:
+    array, found = check_channels(x, gamma=gamma, beta=beta)
+    (dy,) = as_floats(dy=dy)
+    if dy.shape != array.shape:
+        raise ValueError(f"dy: expected the shape of x, {array.shape}, got {dy.shape}")
+    axes = tuple(range(array.ndim - 1))
+    xhat, inverse = _standardized(array, epsilon, centred)
+    g = dy * found.get("gamma", array.dtype.type(1))
+    mean = g.mean(-1, keepdims=True) if centred else array.dtype.type(0)
+    dx = inverse * (g - mean - xhat * (g * xhat).mean(-1, keepdims=True))
+    return dx, None if gamma is None else (dy * xhat).sum(axes), None if beta is None else dy.sum(axes)
