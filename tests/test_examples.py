@@ -14,7 +14,7 @@ import pytest
 import nncore as nn
 
 FOLDER = Path(__file__).parents[1] / "examples"
-TESTED = {"finite_differences", "mnist", "own_loop", "xor"}
+TESTED = {"finite_differences", "mnist", "mnist_best", "own_loop", "xor"}
 
 
 def example(name: str) -> ModuleType:
@@ -116,3 +116,24 @@ def test_mnist_options(tiny_mnist: Path, engine_name: str, capsys: pytest.Captur
     assert error <= 0.02
     out = capsys.readouterr().out
     assert [out.count(f"seed {seed}: test error") for seed in range(3)] == [1, 1, 0]
+
+
+def test_mnist_best_learns_and_draws(tiny_mnist: Path, engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tiny_mnist / "curve.png"
+    command = ["--data", str(tiny_mnist), "--hidden", "40", "30", "--dropout", "0.2", "--batch-size", "20"]
+    command += [
+        "--epochs",
+        "8",
+        "--seeds",
+        "2",
+        "--learning-rate",
+        "0.01",
+        "--engine",
+        engine_name,
+        "--curve",
+        str(picture),
+    ]
+    assert example("mnist_best").main(command) <= 0.05
+    out = capsys.readouterr().out
+    assert [out.count(f"seed {seed}, epoch 8: ") for seed in range(3)] == [1, 1, 0]
+    assert picture.read_bytes().startswith(b"\x89PNG")

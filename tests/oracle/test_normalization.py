@@ -19,7 +19,15 @@ def batch_norm(x, gamma=None, beta=None, epsilon=1e-3):
     )
 
 
-FUNCTIONS = {"batch_norm": batch_norm}
+def layer_norm(x, gamma=None, beta=None, epsilon=1e-3):
+    return torch.nn.functional.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
+
+
+def rms_norm(x, gamma=None, epsilon=1e-6):
+    return torch.nn.functional.rms_norm(x, x.shape[-1:], gamma, epsilon)
+
+
+FUNCTIONS = {"batch_norm": batch_norm, "layer_norm": layer_norm, "rms_norm": rms_norm}
 
 
 @pytest.mark.parametrize(
@@ -65,3 +73,15 @@ def test_training_of_a_network_with_batch_norm(engine_name):
     np.testing.assert_allclose(found["batch_norm.moving_mean"], peer[1].running_mean, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(found["batch_norm.moving_variance"], variance, rtol=1e-9)
     np.testing.assert_allclose(found["dense.kernel"], peer[0].weight.detach().T, rtol=1e-9, atol=1e-10)
+
+
+def test_embedding(backend):
+    rng = np.random.default_rng(1)
+    x, table = rng.integers(0, 9, (6, 4)), rng.standard_normal((9, 20))
+    weight = leaf(table)
+    expected = torch.nn.functional.embedding(torch.tensor(x), weight)
+    y = backend.embedding(x, table)
+    np.testing.assert_array_equal(y, expected.detach())
+    dy = rng.standard_normal(y.shape)
+    expected.backward(torch.tensor(dy))
+    np.testing.assert_allclose(backend.embedding_backward(x, table, y, dy), weight.grad, rtol=1e-13, atol=1e-14)
