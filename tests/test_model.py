@@ -241,7 +241,7 @@ def test_a_model_works_without_compile():
     ("options", "error", "words"),
     [
         ({"optimizer": "adamm"}, ValueError, "sgd, rmsprop, adagrad"),
-        ({"loss": "nll"}, ValueError, "mse, cross_entropy, bce_with_logits"),
+        ({"loss": "nlll"}, ValueError, "mse, cross_entropy, bce_with_logits"),
         ({"loss": nn.CrossEntropyLoss(reduction="sum")}, ValueError, "reduction 'mean'"),
         ({"metrics": ["f2"]}, ValueError, "binary_accuracy"),
         ({"metrics": "accuracy"}, TypeError, "list of names"),

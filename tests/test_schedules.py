@@ -41,7 +41,7 @@ def make(engine_name, optimizer):
         ),
         (schedules.Function(lambda t: 1 / (t + 1)), lambda t: 1 / (t + 1)),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_keras_formulas(schedule, formula):
     """As published at keras.io for the schedules of the same names."""

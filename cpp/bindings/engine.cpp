@@ -43,8 +43,8 @@ class PyEngine {
   using Nodes =
       std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
   using Parameters = std::vector<std::tuple<std::vector<int64_t>, bool, double, double, double>>;
-  PyEngine(const Nodes& nodes, const Parameters& parameters,
-           const std::vector<int>& inputs, const std::vector<int>& outputs, const std::string& dtype, uint64_t seed,
+  PyEngine(const Nodes& nodes, const Parameters& parameters, const std::vector<int>& inputs,
+           const std::vector<int>& outputs, const std::string& dtype, uint64_t seed,
            const std::map<size_t, py::object>& functions)
       : dtype_(dtype) {
     GraphDesc graph;
@@ -306,9 +306,8 @@ void register_engine(py::module_& module) {
     }
   });
   py::class_<PyEngine>(module, "Engine")
-      .def(py::init<const PyEngine::Nodes&, const PyEngine::Parameters&,
-                    const std::vector<int>&, const std::vector<int>&, const std::string&, uint64_t,
-                    const std::map<size_t, py::object>&>(),
+      .def(py::init<const PyEngine::Nodes&, const PyEngine::Parameters&, const std::vector<int>&, const std::vector<int>&,
+                    const std::string&, uint64_t, const std::map<size_t, py::object>&>(),
            py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"),
            py::arg("seed"), py::arg("functions") = std::map<size_t, py::object>())
       .def("get_parameter", &PyEngine::get_parameter, py::arg("index"))

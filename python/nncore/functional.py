@@ -33,7 +33,7 @@ def name_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
     return named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Slots:
     """The inputs or the outputs of a model.
 

@@ -138,7 +138,7 @@ def _check_size(what: str, shape: Shape) -> None:
         raise ValueError(f"shape of {what}: expected at most 2**40 elements, got {shape}")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Owner:
     """What a layer, or a model that is a part of another, has added to a graph.
 
@@ -155,7 +155,7 @@ class Owner:
     results: tuple[int, ...] = ()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class GraphBuilder:
     """Builds a `Graph` node by node, checking every step against the op table.
 

@@ -23,7 +23,7 @@ Function = Callable[[Vector], tuple[float, Vector]]
 _ARMIJO, _CURVATURE = 1e-4, 0.9  # how much the value, and how much the slope must fall; as usual for quasi-Newton methods
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Memory:
     """What L-BFGS keeps between calls.
 
@@ -42,7 +42,7 @@ class Memory:
     scale: float = 1.0
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Point:
     """A point on the line of a search: where, value, gradient and slope along the line."""
 

@@ -17,7 +17,7 @@ from nncore.optable import Shape
 __all__ = ["Columns", "Objective", "objectives"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Objective:
     """What one output is trained for and measured by.
 

@@ -55,7 +55,7 @@ def followed_by(before, after, milestone):
             ),
         ),
     ],
-    ids=lambda value: repr(value) if isinstance(value, schedules.Schedule) else "",
+    ids=lambda value: type(value).__name__ if isinstance(value, schedules.Schedule) else "",
 )
 def test_values(ours, theirs):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5, momentum=0.9)

@@ -196,7 +196,8 @@ TEST_CASE_TEMPLATE("buffers are kept for smaller batches, and sizes beyond memor
   CHECK_THROWS_AS(workspace.prepare(SIZE_MAX / 8, Level::kTraining), std::bad_alloc);
   workspace.prepare(3, Level::kTraining);
   CHECK(workspace.input(0).data != nullptr);
-  workspace.forward({0, 3}, {true, 1, 0});
+  Barrier barrier;
+  workspace.forward({0, 1, &barrier}, 3, {0, 3}, {true, 1, 0, nullptr});
 }
 
 TEST_CASE_TEMPLATE("tasks cover every element of every parameter once", T, float, double) {
