@@ -146,3 +146,40 @@ def test_bad_options(make, error, words):
 def test_by_name():
     assert repr(regularizers.get("l1")) == "L1L2(l1=0.01, l2=0.0)"
     assert regularizers.get(None) is None
+
+
+def penalised(metrics=(), **options):
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(4, "tanh", kernel_regularizer=nn.L1L2(0.02, 0.3)), nn.Dense(2)])
+    model.compile("sgd", "mse", metrics=list(metrics), dtype="float64", **options)
+    return model
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_gradcheck_counts_the_penalty(engine):
+    rng = np.random.default_rng(3)
+    errors = nn.gradcheck(penalised(engine=engine), rng.standard_normal((5, 3)), rng.standard_normal((5, 2)))
+    assert max(errors.values()) < 1e-7
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_every_way_of_evaluating_counts_the_penalty(engine):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((50, 3)), rng.standard_normal((50, 2))
+    model = penalised(engine=engine)
+    error = float(np.square(model.predict(x) - y).mean())
+    expected = pytest.approx(error + model.penalty(), rel=1e-12)
+    assert model.penalty() > 0.1
+    assert model.evaluate(x, y)["loss"] == expected
+    assert penalised(["r2"], engine=engine).evaluate(x, y, batch_size=7)["loss"] == expected
+
+    a = nn.Input((3,))
+    h = nn.Dense(4, "tanh", kernel_regularizer=nn.L1L2(0.02, 0.3))(a)
+    outputs = {"left": nn.Dense(2)(h), "right": nn.Dense(2)(h)}
+    forked = nn.Model(a, outputs)
+    forked.compile(nn.SGD(1e-3), "mse", dtype="float64", engine=engine)
+    p = forked.predict(x)
+    parts = [float(np.square(p[name] - y).mean()) for name in outputs]
+    both = {"left": y, "right": y}
+    assert forked.evaluate(x, both, batch_size=7)["loss"] == pytest.approx(sum(parts) + forked.penalty(), rel=1e-12)
+    before = sum(parts) + forked.penalty()
+    assert forked.train_on_batch(x, both)["loss"] == pytest.approx(before, rel=1e-12)

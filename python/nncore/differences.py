@@ -33,11 +33,11 @@ class Trial:
         self.trainable = {i: spec.name for i, spec in enumerate(model.graph.parameters) if spec.trainable}
 
     def loss(self) -> tuple[float, Array]:
-        """The loss, and its gradient with respect to the output."""
+        """The loss with the penalties on weights, and the gradient of the former with respect to the output."""
         self.engine.draws = self._draws
         (output,) = self.engine.forward(self._x, training=True)
         value, gradient = self._loss(output, self._y)
-        return float(value), gradient
+        return float(value) + self.engine.penalty(), gradient
 
     def gradient(self, parameter: int, step: float) -> Array:
         """(L(w + step) - L(w - step)) / (2 step) for each element w of a parameter."""

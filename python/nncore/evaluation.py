@@ -38,6 +38,8 @@ _LINKS: Mapping[str, Callable[[Array], Array]] = {
     "nll": np.exp,
     "bce_with_logits": _sigmoid,
     "focal": _sigmoid,
+    "hinge": _sigmoid,  # no probability, but on the same side of a half as the score of zero
+    "squared_hinge": _sigmoid,
 }
 
 
@@ -131,7 +133,8 @@ class Evaluation:
         except FloatingPointError:
             raise FloatingPointError(f"the loss of the samples {start} to {stop - 1} is not finite") from None
         see(self._metrics, outputs[0], targets, weights, self._loss.name, self._loss.filled.get("ignore_index"))
-        return replace(result, position=stop)
+        weight = result.loss_weight - (sums[-2] if sums else 0.0)
+        return replace(result, position=stop, loss=result.loss + self._engine.penalty() * weight)
 
     def check(self, target: Array, sample_weight: Array | None) -> None:
         """Raise TypeError or ValueError unless every metric takes such targets and weights."""

@@ -90,17 +90,25 @@ class StepResult:
     Attributes:
         position: the first sample not reached.
         samples: how many the last step took.
-        sums: of each objective, as `RunResult.sums`.
+        sums: of each objective, as `RunResult.sums`; then that of the penalties on weights, and of the samples.
     """
 
-    def __init__(self, position: int, samples: int, scores: Sequence[Score], results: Sequence[RunResult]) -> None:
+    def __init__(
+        self,
+        position: int,
+        samples: int,
+        scores: Sequence[Score],
+        results: Sequence[RunResult],
+        penalties: tuple[float, float],
+    ) -> None:
         self.position, self.samples = position, samples
-        self.sums = [result.sums for result in results]
+        self.sums: list[Sequence[float]] = [*(result.sums for result in results), penalties]
         self._scores, self._results = scores, results
 
     def means(self) -> dict[str, float]:
         """The total loss, the loss of each output where there are several, and metrics, per sample so far."""
-        total, parts, measured = 0.0, {}, {}
+        penalties, samples = self.sums[-1]
+        total, parts, measured = penalties / samples, {}, {}
         for score, result in zip(self._scores, self._results, strict=True):
             objective = score.objective
             loss = result.loss / result.loss_weight if result.loss_weight > 0 else 0.0
@@ -148,6 +156,8 @@ class Steps:
         inputs, targets = [a for a in _arrays(x[rows]) if a is not None], _arrays(target[rows])
         weights = [None] * len(targets) if sample_weight is None else _arrays(sample_weight[rows])
         engine, draws = self._engine, self._engine.draws
+        *sums, (penalties, samples) = sums or [(0.0, 0.0)]
+        penalty = engine.penalty()
         kept = {p: engine.get_parameter(p) for p in self._learnt} if update else {}
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
@@ -166,7 +176,8 @@ class Steps:
             self._measure(outputs, targets, weights)
         elif teaches:  # a batch that weighs nothing changes nothing
             engine.update(*update)
-        return StepResult(stop, stop - start, self._scores, results)
+        count = stop - start
+        return StepResult(stop, count, self._scores, results, (penalties + penalty * count, samples + count))
 
     def _results(
         self, outputs: Sequence[Array], targets: Given, weights: Given, sums: Sequence[Sequence[float]], where: str
