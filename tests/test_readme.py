@@ -45,7 +45,7 @@ def test_the_training_script_is_short():
 
 
 def test_the_commands():
-    assert blocks("sh") == ["pip install . && nncore demo\n", 'pip install ".[test]" && pytest\n']
+    assert blocks("sh") == ["pip install . && nncore demo\n", 'pip install ".[test]" && pytest -n auto\n']
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
