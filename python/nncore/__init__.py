@@ -12,92 +12,104 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from nncore import initializers, layers, losses, metrics, optimizers, regularizers, schedules
-from nncore.history import History
-from nncore.initializers import (
-    Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    LecunNormal,
-    LecunUniform,
-    Ones,
-    Orthogonal,
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-    Zeros,
-)
-from nncore.layers import (
-    Activation,
-    Add,
-    AlphaDropout,
-    Average,
-    BatchNorm,
-    Concatenate,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GaussianNoise,
-    Input,
-    Layer,
-    LayerNorm,
-    Multiply,
-    Normalization,
-    OneHot,
-    PReLU,
-    Rescaling,
-    Reshape,
-    RMSNorm,
-    Tensor,
-)
-from nncore.losses import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineLoss,
-    CrossEntropyLoss,
-    FocalLoss,
-    GaussianNLLLoss,
-    HingeLoss,
-    HuberLoss,
-    KLDivLoss,
-    LogCoshLoss,
-    Loss,
-    MAELoss,
-    MSELoss,
-    MultiMarginLoss,
-    NLLLoss,
-    PoissonLoss,
-    QuantileLoss,
-    SmoothL1Loss,
-    SquaredHingeLoss,
-)
-from nncore.model import Model
-from nncore.optimizers import (
-    LAMB,
-    LBFGS,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Lion,
-    NAdam,
-    RAdam,
-    RMSprop,
-)
-from nncore.regularizers import L1, L1L2, L2, MaxNorm
-from nncore.sequential import Sequential
-from nncore.threads import get_num_threads, set_num_threads
-
 if TYPE_CHECKING:
-    from nncore import classic, data, datasets, explain, ops, reference
+    from nncore import (
+        classic,
+        data,
+        datasets,
+        explain,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        ops,
+        optimizers,
+        reference,
+        regularizers,
+        schedules,
+    )
     from nncore.differences import gradcheck
+    from nncore.history import History
+    from nncore.initializers import (
+        Constant,
+        GlorotNormal,
+        GlorotUniform,
+        HeNormal,
+        HeUniform,
+        LecunNormal,
+        LecunUniform,
+        Ones,
+        Orthogonal,
+        RandomNormal,
+        RandomUniform,
+        TruncatedNormal,
+        VarianceScaling,
+        Zeros,
+    )
     from nncore.io import load
+    from nncore.layers import (
+        Activation,
+        Add,
+        AlphaDropout,
+        Average,
+        BatchNorm,
+        Concatenate,
+        Dense,
+        Dropout,
+        Embedding,
+        Flatten,
+        GaussianNoise,
+        Input,
+        Layer,
+        LayerNorm,
+        Multiply,
+        Normalization,
+        OneHot,
+        PReLU,
+        Rescaling,
+        Reshape,
+        RMSNorm,
+        Tensor,
+    )
+    from nncore.losses import (
+        BCELoss,
+        BCEWithLogitsLoss,
+        CosineLoss,
+        CrossEntropyLoss,
+        FocalLoss,
+        GaussianNLLLoss,
+        HingeLoss,
+        HuberLoss,
+        KLDivLoss,
+        LogCoshLoss,
+        Loss,
+        MAELoss,
+        MSELoss,
+        MultiMarginLoss,
+        NLLLoss,
+        PoissonLoss,
+        QuantileLoss,
+        SmoothL1Loss,
+        SquaredHingeLoss,
+    )
+    from nncore.model import Model
+    from nncore.optimizers import (
+        LAMB,
+        LBFGS,
+        SGD,
+        Adadelta,
+        Adagrad,
+        Adam,
+        Adamax,
+        AdamW,
+        Lion,
+        NAdam,
+        RAdam,
+        RMSprop,
+    )
+    from nncore.regularizers import L1, L1L2, L2, MaxNorm
+    from nncore.sequential import Sequential
+    from nncore.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
@@ -198,26 +210,50 @@ __all__ = [
 if os.environ.get("NNCORE_ISA"):
     from nncore import _core as _core  # a name that is unknown or unsupported here is an ImportError now, not at first use
 
-# What costs time to import and is not always needed: submodules, and names in submodules.
-_LAZY = {
-    "classic": None,
-    "data": None,
-    "datasets": None,
-    "explain": None,
-    "gradcheck": "nncore.differences",
-    "load": "nncore.io",
-    "ops": None,
-    "reference": None,
+# Nothing is imported before somebody asks for it: a name is looked up where it may come from, in this order.
+_HOMES = (
+    "sequential",
+    "model",
+    "layers",
+    "losses",
+    "optimizers",
+    "initializers",
+    "regularizers",
+    "history",
+    "threads",
+    "io",
+    "differences",
+)
+_SUBMODULES = {
+    "classic",
+    "data",
+    "datasets",
+    "explain",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "optimizers",
+    "reference",
+    "regularizers",
+    "schedules",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import one of `_LAZY` when somebody asks for it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'nncore' has no attribute {name!r}")
-    home = _LAZY[name]
-    return importlib.import_module(f"nncore.{name}") if home is None else getattr(importlib.import_module(home), name)
+    """Import a public name when somebody asks for it."""
+    if name in _SUBMODULES:
+        return importlib.import_module(f"nncore.{name}")
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"nncore.{home}")
+            if name in module.__all__:
+                value: object = getattr(module, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module 'nncore' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__})
