@@ -22,15 +22,16 @@ struct Constants<F32> {
   static constexpr float kExpm1Min = -80.0f;
   static constexpr float kLargest = 3.40282347e38f;
   static constexpr float kTanhMax = 10.0f;
-  static constexpr float kCdfMax = 13.2f;
-  static constexpr float kErfcxCentre = 4.25f;
+  static constexpr float kCdfMax = 14.5f;
+  static constexpr float kErfcxCentre = 2.0f;
   // (expm1(r) - r - r^2/2) / r^3 on |r| <= ln(2)/2
   static constexpr float kExpm1Tail[] = {0.166665147f, 0.0416663762f, 0.00836943509f, 0.00139430236f};
   // (2 atanh(sqrt z) / sqrt z - 2) / z on [0, 1/9]
   static constexpr float kAtanhTail[] = {0.666666757f, 0.399988729f, 0.286170344f, 0.214258596f, 0.243082967f};
-  // (u + centre) erfcx(u / sqrt 2) / 2 in q = (u - centre) / (u + centre) on [0, kCdfMax]
-  static constexpr float kErfcx[] = {0.759554208f,   -0.62512978f,     0.418227554f,   -0.220515671f,    0.085271672f,
-                                     -0.0193640534f, -0.000746567386f, 0.00217995854f, -0.000375824328f, -0.000239414897f};
+  // (1 + 2t) erfcx(t) in q = (t - centre) / (t + centre)
+  static constexpr float kErfcx[] = {1.27697838f,     -0.0927638111f,   -0.166030435f,   0.164050787f,
+                                     -0.0542191499f,  -0.00802927549f,  0.00871649691f,  0.00125025157f,
+                                     -0.00143833116f, -0.000404323928f, 0.000184308386f, 8.76446579e-5f};
 };
 
 template <>
@@ -42,8 +43,8 @@ struct Constants<F64> {
   static constexpr double kExpm1Min = -700.0;
   static constexpr double kLargest = 1.7976931348623157e308;
   static constexpr double kTanhMax = 20.0;
-  static constexpr double kCdfMax = 37.64;
-  static constexpr double kErfcxCentre = 6.0;
+  static constexpr double kCdfMax = 38.6;
+  static constexpr double kErfcxCentre = 3.0;
   static constexpr double kExpm1Tail[] = {0.166666666666666854,   0.0416666666666667031,   0.00833333333331550646,
                                           0.00138888888888632116, 0.000198412699002053144, 0.0000248015873689989795,
                                           2.75572310260093878e-6, 2.75572354089461006e-7,  2.51133764196766548e-8,
@@ -53,12 +54,12 @@ struct Constants<F64> {
                                           0.133368250406482325,  0.117157293362874868, 0.109741411583744826,
                                           0.0698794529006058567, 0.164784888797998847};
   static constexpr double kErfcx[] = {
-      0.777351771893362177,      -0.701009029590865448,  0.568968891814788447,     -0.413903585775600989,
-      0.267974245841392277,      -0.152680232064202755,  0.0751719156746896975,    -0.0309853155105211533,
-      0.0100298205759336607,     -0.002131605203283632,  0.0000328704421398237038, 0.000181360499782397013,
-      -0.0000647537038685455103, 1.0748633267632206e-6,  6.80064778406243888e-6,   -1.79703487273758867e-6,
-      -4.36107046915354441e-7,   3.05197101273939496e-7, 1.31853518495317773e-8,   -3.78736213058676189e-8,
-      -1.18251582236699732e-10,  2.63903256047778373e-9};
+      1.25300805826972966,    -0.135621106124581098,     -0.0475622943534530605,   0.129645158702750255,
+      -0.119273663415168569,  0.0683080273444060436,     -0.0237705149219376466,   0.00252939180790006295,
+      0.00188869039816968007, -0.000779832185525927968,  -0.000105160062412995485, 0.000125098792927476502,
+      4.95055234963466664e-6, -0.0000200982538376259277, -7.34163165466839072e-7,  3.46615967127961741e-6,
+      3.60668634754241249e-7, -6.05658638933765917e-7,   -1.44103543796816889e-7,  8.97748061160850422e-8,
+      4.11347563921580138e-8, -5.75650399614750743e-9,   -6.4678444557829875e-9,   -1.06725952149769161e-9};
 };
 
 template <class V>
@@ -79,15 +80,20 @@ inline V expm1_reduced(V r) {
   return fma(r * r, fma(r, tail, V::set1(0.5f)), r);
 }
 
-// Cody-Waite reduction by multiples of ln 2. NaN gives NaN.
+// exp(hi + lo), |lo| small beside 1: Cody-Waite reduction by multiples of ln 2. NaN gives NaN.
 template <class V>
-inline V exp(V x) {
+inline V exp_sum(V hi, V lo) {
   using C = Constants<V>;
-  x = min(V::set1(C::kExpMax), max(V::set1(C::kExpMin), x));
-  const V n = round(x * V::set1(C::kLog2E));
-  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), x));
+  hi = min(V::set1(C::kExpMax), max(V::set1(C::kExpMin), hi));
+  const V n = round(hi * V::set1(C::kLog2E));
+  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), hi)) + lo;
   const V half = round(n * V::set1(0.5f));  // two steps reach the subnormal numbers and infinity
   return ((V::set1(1) + expm1_reduced(r)) * exp2i(half)) * exp2i(n - half);
+}
+
+template <class V>
+inline V exp(V x) {
+  return exp_sum(x, V::set1(0));
 }
 
 // exp(x) - 1 for x <= 44, accurate also near 0.
@@ -159,27 +165,23 @@ inline V finite(V x) {
   return min(V::set1(Constants<V>::kLargest), lift(x));
 }
 
-// exp(-x^2 / 2), or 0 beyond kCdfMax, where it would soon be subnormal. The square is split so that its rounding error is
-// not magnified by exp.
+// exp(-x^2 / 2): the square is split so that its rounding error is not magnified by exp.
 template <class V>
 inline V exp_half_square(V x) {
-  using C = Constants<V>;
-  const V a = min(V::set1(C::kCdfMax), abs(x));
+  const V a = min(V::set1(2 * Constants<V>::kCdfMax), abs(x));
   const V head = truncate(a);
-  const V hi = V::set1(-0.5f) * (head * head), lo = V::set1(-0.5f) * ((a - head) * (a + head));
-  const V n = round(hi * V::set1(C::kLog2E));
-  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), hi)) + lo;
-  const V e = (V::set1(1) + expm1_reduced(r)) * exp2i(n);
-  return select(V::set1(C::kCdfMax) < abs(x), V::set1(0), e);
+  return exp_sum(V::set1(-0.5f) * (head * head), V::set1(-0.5f) * ((a - head) * (a + head)));
 }
 
-// The standard normal distribution function, given gauss = exp(-x^2 / 2): gauss erfcx(|x| / sqrt 2) / 2 in the lower half.
+// The standard normal distribution function, given gauss = exp(-x^2 / 2): 1/2 gauss erfcx(|x| / sqrt 2) in the lower half.
 template <class V>
 inline V normal_cdf(V x, V gauss) {
   using C = Constants<V>;
-  const V u = min(V::set1(C::kCdfMax), abs(x)), centre = V::set1(C::kErfcxCentre);
-  const V inverse = V::set1(1) / (u + centre);
-  const V lower = gauss * (polynomial((u - centre) * inverse, C::kErfcx) * inverse);
+  const V t = min(V::set1(C::kCdfMax), abs(x)) * V::set1(0.70710678118654752440);
+  const V centre = V::set1(C::kErfcxCentre);
+  const V erfcx = polynomial((t - centre) / (t + centre), C::kErfcx) / fma(V::set1(2), t, V::set1(1));
+  const V tail = V::set1(0.5f) * (gauss * erfcx);
+  const V lower = select(V::set1(C::kCdfMax) < abs(x), V::set1(0), tail);
   return select(x <= V::set1(0), lower, V::set1(1) - lower);
 }
 

@@ -78,7 +78,7 @@ FUNCTIONS = {
     "sigmoid": (ops.sigmoid, _sigmoid, 3.0, 3.0, None),
     "tanh": (ops.tanh, np.tanh, 3.0, 3.0, None),
     "elu (expm1)": (ops.elu, _elu, 2.0, 2.0, None),
-    "gelu": (ops.gelu, _gelu, 7.0, None, 12.0),
+    "gelu": (ops.gelu, _gelu, 5.0, None, 12.0),
     "gelu (tanh)": (lambda x: ops.gelu(x, "tanh"), _gelu_tanh, 200.0, None, 12.0),
     "selu": (ops.selu, _selu, 2.5, 2.5, None),
     "celu": (ops.celu, _elu, 2.0, 2.0, None),
