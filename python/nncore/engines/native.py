@@ -182,7 +182,10 @@ def as_source(array: Array) -> Array:
 
     An array that is all that already is passed on as it is; bool is read as uint8.
     """
-    if array.dtype == np.bool_:
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if array.flags.c_contiguous and array.dtype.isnative and kind != "b" and (kind != "f" or size in (4, 8)):
+        return array  # the usual case, on the way of every step and prediction
+    if kind == "b":
         array = array.view(np.uint8)
     elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
