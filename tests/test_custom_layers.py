@@ -324,7 +324,8 @@ model = nn.Sequential([nn.Input((5,)), nn.Dense(3), Slow(), nn.Dense(3)])
 model.compile(loss="cross_entropy")
 x, y = np.zeros((10000, 5)), np.zeros(10000, int)
 other = []
-threading.Timer(0.3, lambda: other.append(len(model.get_weights()))).start()  # waits for the engine without Python's lock
+asking = threading.Timer(0.3, lambda: other.append(len(model.get_weights())))  # waits for the engine without Python's lock
+asking.start()
 threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 began = time.monotonic()
 try:
@@ -332,7 +333,9 @@ try:
     done = "finished"
 except KeyboardInterrupt:
     done = "interrupted"
-print(json.dumps([done, time.monotonic() - began, other, int(np.isfinite(model.predict(x[:3])).all())]))
+seconds = time.monotonic() - began
+asking.join(60)
+print(json.dumps([done, seconds, other, int(np.isfinite(model.predict(x[:3])).all())]))
 """
 
 
