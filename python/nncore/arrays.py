@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from nncore.optable import Shape
 
-__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "real"]
+__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "positive", "real"]
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +36,17 @@ def real(value: npt.ArrayLike, what: str) -> Array:
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     return array.view(np.uint8) if array.dtype.kind == "b" else array
+
+
+def positive(value: int, what: str) -> int:
+    """`value` as an int of at least 1; a ValueError that calls it `what` otherwise."""
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{what}: expected an integer >= 1, got {value!r}")
+    return number
 
 
 def as_rows(value: npt.ArrayLike, what: str) -> Array:
