@@ -55,6 +55,31 @@ def test_the_gradient_is_that_of_loss_and_penalty(engine_name):
             assert gradients[name][index] + added == pytest.approx(slope, rel=1e-6, abs=1e-7)
 
 
+def test_the_penalty_may_be_that_of_all_samples_of_a_batch(engine_name):
+    """Two batches, the second smaller, by hand: (sum(w * loss) + penalty) / sum(w)."""
+    made = model(engine_name, optimizer=nn.SGD(0.3), kernel_regularizer=nn.L1L2(0.1, 0.2))
+    by_hand = model(engine_name, optimizer=nn.SGD(0.3))
+    made.engine.divide_penalty = True
+    weights = RNG.uniform(0.1, 2.0, 40)
+    total = 0.0
+    for rows in (slice(0, 25), slice(25, 40)):
+        w, kernel = weights[rows], by_hand.parameters()["b.kernel"]
+        y = by_hand.forward(X[rows], training=True)
+        squares = np.square(y - Y[rows]).mean(axis=1)
+        total += w @ squares + 0.1 * np.abs(kernel).sum() + 0.2 * np.square(kernel).sum()
+        by_hand.backward(2 * (y - Y[rows]) * w[:, None] / (3 * w.sum()))
+        gradients = by_hand.gradients()
+        gradients["b.kernel"] = gradients["b.kernel"] + (0.1 * np.sign(kernel) + 0.4 * kernel) / w.sum()
+        by_hand.set_weights([p - 0.3 * gradients[name] for name, p in by_hand.parameters().items()])
+    history = made.fit(X, Y, batch_size=25, shuffle=False, sample_weight=weights, verbose=0)
+    assert history.history["loss"][0] == pytest.approx(total / weights.sum(), rel=1e-12)
+    for ours, expected in zip(made.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-13)
+    plain = made.evaluate(X, Y)["loss"] - made.penalty()
+    by_hand.set_weights(made.get_weights())
+    assert plain == pytest.approx(by_hand.evaluate(X, Y)["loss"], rel=1e-12)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_engines_agree_over_training(optimizer):
     options = {"kernel_regularizer": nn.L1L2(0.01, 0.02), "bias_regularizer": "l1", "kernel_constraint": nn.MaxNorm(0.7)}

@@ -188,6 +188,8 @@ class PyEngine {
   void set_iterations(uint64_t value) { engine_->iterations = value; }
   uint64_t accumulated() const { return engine_->accumulated; }
   void set_accumulated(uint64_t value) { engine_->accumulated = value; }
+  bool divide_penalty() const { return engine_->divide_penalty; }
+  void set_divide_penalty(bool value) { engine_->divide_penalty = value; }
 
  private:
   OptimizerStep optimizer_step(const RuleArgument& argument, const std::vector<double>& rates) const {
@@ -327,7 +329,8 @@ void register_engine(py::module_& module) {
       .def_property_readonly("seed", &PyEngine::seed)
       .def_property("draws", &PyEngine::draws, &PyEngine::set_draws)
       .def_property("iterations", &PyEngine::iterations, &PyEngine::set_iterations)
-      .def_property("accumulated", &PyEngine::accumulated, &PyEngine::set_accumulated);
+      .def_property("accumulated", &PyEngine::accumulated, &PyEngine::set_accumulated)
+      .def_property("divide_penalty", &PyEngine::divide_penalty, &PyEngine::set_divide_penalty);
 }
 
 }  // namespace nncore

@@ -303,12 +303,13 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Object
         stop = (training && updates->exhausted()) ||
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >= options.deadline;
       }
+      const double factor = divide_penalty && teaches ? 1 / scoring.weight(at, rows) : 1;
       if (training && teaches)
         updates->step(
             team, [&](const auto& f) { for_tasks(team, bounds, f); },
             [&](const GradientTask& task) {
               workspace.parameter_gradient(task, rows);
-              network_.regularize(task);
+              network_.regularize(task, factor);
             });
       team.barrier();
       if (team.rank == 0 && network_.regularized()) scoring.add_penalty(training ? network_.penalty_of_tasks() : penalty);

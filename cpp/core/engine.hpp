@@ -106,6 +106,8 @@ class Engine {
 
   // accumulated: gradients in the sum that waits for its update.
   uint64_t seed = 0, draws = 0, iterations = 0, accumulated = 0;
+  // Whether run(), when it trains, divides the penalty by the sum of the batch's shares.
+  bool divide_penalty = false;
 };
 
 std::unique_ptr<Engine> make_engine(const GraphDesc& graph, bool double_precision, uint64_t seed);

@@ -110,12 +110,12 @@ void Network<T>::for_chunks(const GradientTask& task, const F& f) const {
 }
 
 template <class T>
-void Network<T>::penalize(const GradientTask& task, bool with_gradient) {
+void Network<T>::penalize(const GradientTask& task, bool with_gradient, double factor) {
   const ParameterDesc& parameter = graph_.parameters[task.parameter];
   if (!parameter.trainable || (parameter.l1 == 0 && parameter.l2 == 0)) return;
   for_chunks(task, [&](size_t at, size_t length, size_t chunk) {
     penalties_[chunk] = kernels_.penalize(with_gradient ? gradient(task.parameter) + at : nullptr,
-                                          value(task.parameter) + at, length, parameter.l1, parameter.l2);
+                                          value(task.parameter) + at, length, factor * parameter.l1, factor * parameter.l2);
   });
 }
 
@@ -128,7 +128,7 @@ double Network<T>::penalty_of_tasks() const {
 
 template <class T>
 double Network<T>::penalty() {
-  for (const GradientTask& task : tasks_) penalize(task, false);
+  for (const GradientTask& task : tasks_) penalize(task, false, 1);
   return penalty_of_tasks();
 }
 

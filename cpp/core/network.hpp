@@ -54,9 +54,9 @@ class Network {
   void for_runs(const GradientTask& task, const F& f) const;
 
   // Penalties on trainable parameters. The tasks may be worked on by any threads, each adds its penalty's gradient to the
-  // parameter's; what they came to is added up in one order, whatever the tasks.
+  // parameter's; what they came to is added up in one order, whatever the tasks. `factor` scales both.
   bool regularized() const { return regularized_; }
-  void regularize(const GradientTask& task) { penalize(task, true); }
+  void regularize(const GradientTask& task, double factor = 1) { penalize(task, true, factor); }
   double penalty_of_tasks() const;
   double penalty();  // of the parameters as they are
   // Brings the parameter of a task within its limits. Where there are some, a tile has all that they concern.
@@ -75,7 +75,7 @@ class Network {
   void plan_tasks();
   template <class F>
   void for_chunks(const GradientTask& task, const F& f) const;
-  void penalize(const GradientTask& task, bool with_gradient);
+  void penalize(const GradientTask& task, bool with_gradient, double factor);
 
   const GraphDesc graph_;
   const Kernels<T>& kernels_;

@@ -97,6 +97,9 @@ class Scoring {
     return total > 0;
   }
 
+  // The sum of the shares of the batch at sample `at`.
+  double weight(size_t at, size_t rows) const { return batch_share(at, rows) / static_cast<double>(parts_); }
+
   // Whether any thread met a bad label or a loss that is not finite. The same answer for all threads after a barrier.
   bool failed() const {
     return std::any_of(faults_.begin(), faults_.end(), [](const Fault& fault) { return fault.kind != Fault::kNone; });
@@ -110,7 +113,7 @@ class Scoring {
       return total;
     };
     outcome_.loss += sum(row_loss_.data()) / static_cast<double>(parts_);
-    last_weight_ = batch_share(at, rows) / static_cast<double>(parts_);
+    last_weight_ = weight(at, rows);
     outcome_.loss_weight += last_weight_;
     for (size_t m = 0; m < metrics_.size(); ++m) outcome_.metrics[m] += sum(row_metrics_.data() + m * block_);
     if (uneven_) {

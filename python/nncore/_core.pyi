@@ -81,6 +81,7 @@ class Engine(metaclass=_Pybind11Type):
     draws: int
     iterations: int
     accumulated: int
+    divide_penalty: bool
     def __init__(
         self,
         nodes: Sequence[_Node],

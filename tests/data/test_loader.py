@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nncore as nn
 from nncore.data import DataLoader
 
 
@@ -123,3 +124,34 @@ def test_refuses(x: Any, y: Any, options: dict[str, Any], error: type[Exception]
 def test_set_epoch_refuses_a_negative_number() -> None:
     with pytest.raises(ValueError, match="epoch"):
         DataLoader([1]).set_epoch(-1)
+
+
+def test_a_sampler_chooses_the_samples() -> None:
+    orders = [[3, 0, 1, 2, 4], [2, 2, 2, 0, 0]]
+    loaders = [DataLoader(np.arange(5), np.arange(5) * 10, batch_size=2, sampler=orders.__getitem__) for _ in range(2)]
+    for order in orders:
+        assert np.concatenate([x for x, _ in loaders[0]]).tolist() == order
+        assert loaders[1].next_order().tolist() == order
+    x = np.arange(10.0).reshape(5, 2)
+    models = [nn.Sequential([nn.Input((2,)), nn.Dense(1)]) for _ in range(2)]
+    for model in models:
+        model.compile(nn.SGD(0.01), "mse", dtype="float64")
+    loader = DataLoader(x, x[:, 1], batch_size=2, sampler=orders.__getitem__)
+    models[0].fit(loader, epochs=2, verbose=0)
+    for order in orders:
+        models[1].fit(x[order], x[order, 1], batch_size=2, shuffle=False, verbose=0)
+    for ours, expected in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 3], [0, 1, -1], [0.0, 1.0, 2.0], [[0], [1], [2]]])
+def test_a_sampler_that_does_not_fit_is_an_error(order: Any) -> None:
+    with pytest.raises(ValueError, match="sampler: expected"):
+        DataLoader(np.arange(3), sampler=lambda epoch: order).next_order()
+
+
+def test_a_sampler_is_a_function_and_the_only_one_to_choose() -> None:
+    with pytest.raises(TypeError, match="sampler: expected a function"):
+        DataLoader(np.arange(3), sampler=[0, 1, 2])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sampler: expected None beside shuffle"):
+        DataLoader(np.arange(3), shuffle=True, sampler=lambda epoch: [0, 1, 2])

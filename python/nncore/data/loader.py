@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ class DataLoader:
     """Batches of arrays along their first axis.
 
     Each iteration over it is one epoch. With `shuffle`, epoch e takes the n samples in the order
-    ``Generator(Philox(key=[seed, 2**63 + e])).permutation(n)``, so a seed and an epoch's number reproduce it.
+    ``Generator(Philox(key=[seed, 2**63 + e])).permutation(n)``, so a seed and an epoch's number reproduce it. A `sampler`
+    chooses otherwise: other orders, or some samples more often than others.
     The arrays are neither copied nor converted; without `shuffle` the batches are views of them.
 
     Args:
@@ -28,15 +29,16 @@ class DataLoader:
         shuffle: whether to take the samples in a new order each epoch.
         drop_last: whether to leave out a last batch that is not full.
         seed: key of the orders, 0 .. 2**64 - 1.
+        sampler: a function of the epoch's number that gives n places of samples, in their order; without `shuffle`.
 
     Attributes:
-        x, y, sample_weight, batch_size, shuffle, drop_last, seed: as given; arrays as NumPy arrays.
+        x, y, sample_weight, batch_size, shuffle, drop_last, seed, sampler: as given; arrays as NumPy arrays.
         epoch: number of the next epoch, from 0; set it with `set_epoch`.
 
     Raises:
-        TypeError: `batch_size` or `seed` is not an integer.
+        TypeError: `batch_size` or `seed` is not an integer, `sampler` no function.
         ValueError: arrays without a first axis or of different lengths, weights without targets, `batch_size` < 1, `seed`
-            out of range.
+            out of range, a `sampler` beside `shuffle`; when an epoch begins: a sampler that does not give n places.
 
     >>> loader = DataLoader([[0], [1], [2]], [0, 1, 2], batch_size=2)
     >>> [(x.shape, y.tolist()) for x, y in loader]
@@ -52,6 +54,7 @@ class DataLoader:
     shuffle: bool
     drop_last: bool
     seed: int
+    sampler: Callable[[int], npt.ArrayLike] | None
     epoch: int
 
     def __init__(
@@ -64,6 +67,7 @@ class DataLoader:
         drop_last: bool = False,
         seed: int = 0,
         sample_weight: npt.ArrayLike | None = None,
+        sampler: Callable[[int], npt.ArrayLike] | None = None,
     ) -> None:
         self.x = _arrays("x", x)
         self.y = None if y is None else _arrays("y", y)
@@ -79,6 +83,11 @@ class DataLoader:
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
         self.seed = _integer("seed", seed, 0, 2**64)
+        if sampler is not None and not callable(sampler):
+            raise TypeError(f"sampler: expected a function of the epoch's number, got {sampler!r}")
+        if sampler is not None and shuffle:
+            raise ValueError("sampler: expected None beside shuffle=True")
+        self.sampler = sampler
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -95,10 +104,21 @@ class DataLoader:
         if self.shuffle:
             key = np.array([self.seed, 2**63 + self.epoch], np.uint64)
             order = np.random.Generator(np.random.Philox(key=key)).permutation(self._samples)[:samples]
+        elif self.sampler is not None:
+            order = self._sampled(self.sampler(self.epoch))[:samples]
         else:
             order = np.arange(samples)
         self.epoch += 1
         return order.astype(np.int64, copy=False)
+
+    def _sampled(self, places: npt.ArrayLike) -> Array:
+        order = np.asarray(places)
+        if order.dtype.kind not in "iu" or order.shape != (self._samples,):
+            got = f"{order.dtype} of shape {order.shape}"
+            raise ValueError(f"sampler: expected integers of shape ({self._samples},), got {got}")
+        if order.min() < 0 or order.max() >= self._samples:
+            raise ValueError(f"sampler: expected places from 0 to {self._samples - 1}, got {order.min()} to {order.max()}")
+        return order
 
     def __iter__(self) -> Iterator[Any]:
         """Begin an epoch: its batches, ``(x, y)`` or ``(x, y, sample_weight)`` or, without targets, ``x``.
@@ -110,7 +130,7 @@ class DataLoader:
     def _batches(self, order: npt.NDArray[np.int64]) -> Iterator[Any]:
         for start in range(0, len(order), self.batch_size):
             stop = min(start + self.batch_size, len(order))
-            rows = order[start:stop] if self.shuffle else slice(start, stop)
+            rows = order[start:stop] if self.shuffle or self.sampler is not None else slice(start, stop)
             x = _take(self.x, rows)
             if self.y is None:
                 yield x

@@ -65,6 +65,8 @@ class Engine(ABC):
             counter's step and then adds one, so setting it back repeats the same masks.
         iterations: how many optimizer updates have been made (Adam's t is this plus one).
         accumulated: how many gradients wait in the sum ``accumulation/gradient`` for the update of their mean.
+        divide_penalty: whether `run`, when it trains, divides the penalty by the sum of the weights of the batch's samples
+            (as scikit-learn's perceptrons do); false at first.
     """
 
     graph: Graph
@@ -73,6 +75,7 @@ class Engine(ABC):
     draws: int
     iterations: int
     accumulated: int
+    divide_penalty: bool
 
     @abstractmethod
     def get_parameter(self, index: int) -> Array:

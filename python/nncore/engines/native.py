@@ -76,6 +76,15 @@ class NativeEngine(Engine):
     def accumulated(self, value: int) -> None:
         self._core.accumulated = value
 
+    @property
+    def divide_penalty(self) -> bool:
+        """Whether a batch's penalty is divided by the sum of its samples' weights."""
+        return self._core.divide_penalty
+
+    @divide_penalty.setter
+    def divide_penalty(self, value: bool) -> None:
+        self._core.divide_penalty = value
+
     def get_parameter(self, index: int) -> Array:
         """See `Engine.get_parameter`."""
         return self._core.get_parameter(index)

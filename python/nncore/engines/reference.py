@@ -287,6 +287,7 @@ class ReferenceEngine(Engine):
         self.draws = 0
         self.iterations = 0
         self.accumulated = 0
+        self.divide_penalty = False
         self._index_counts = checks.index_counts(graph)
         self._parameters = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._gradients = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
@@ -376,6 +377,9 @@ class ReferenceEngine(Engine):
 
     def backward(self, gradients: Sequence[Array]) -> list[Array]:
         """Every node in reverse order; see `Engine.backward`."""
+        return self._backward(gradients, 1.0)
+
+    def _backward(self, gradients: Sequence[Array], penalty_factor: float) -> list[Array]:
         if self._pass is None:
             raise RuntimeError("backward: expected a forward pass with training=True since the last backward, found none")
         values, calls = self._pass
@@ -400,7 +404,8 @@ class ReferenceEngine(Engine):
                 d_parameters[p] += gradient
         for parameter, gradient, spec in zip(self._parameters, d_parameters, self.graph.parameters, strict=True):
             if spec.trainable:  # the gradient of the penalty
-                gradient += self.dtype.type(spec.l1) * np.sign(parameter) + self.dtype.type(2 * spec.l2) * parameter
+                l1, l2 = penalty_factor * spec.l1, penalty_factor * spec.l2
+                gradient += self.dtype.type(l1) * np.sign(parameter) + self.dtype.type(2 * l2) * parameter
         self._gradients = d_parameters
         return [d[i] for i in self.graph.inputs]
 
@@ -532,7 +537,9 @@ class ReferenceEngine(Engine):
                 batch_metrics = [METRICS[name](score.compared(y), t) @ counted for name in metrics]
                 if rule is not None and shares.sum() > 0:
                     calls = self._calls()
-                    self.backward([score.gradient(y, t, w)])
+                    factor = 1 / float(shares.sum()) if self.divide_penalty else 1.0
+                    penalty *= factor
+                    self._backward([score.gradient(y, t, w)], factor)
                     self._learn(calls)
                     self.update(rule, rates[self.iterations - first :])
                 elif rule is not None:
