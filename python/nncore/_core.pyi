@@ -106,6 +106,7 @@ class Engine(metaclass=_Pybind11Type):
     def backward(self, gradients: Sequence[_Array]) -> list[_Array]: ...
     def update(self, rule: _Rule, rates: Sequence[float]) -> None: ...
     def predict(self, inputs: Sequence[_Array], batch_size: int) -> list[_Array]: ...
+    def predict_plain(self, x: object) -> _Array | None: ...
     def run(
         self,
         inputs: Sequence[_Array],
@@ -123,3 +124,17 @@ class Engine(metaclass=_Pybind11Type):
         deadline: float,
         sums: Sequence[float],
     ) -> tuple[int, int, int, list[float]]: ...
+
+class Step(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        engine: Engine,
+        loss: tuple[str, Sequence[float], Sequence[Sequence[float]], bool],
+        metrics: Sequence[str],
+        rule: _Rule,
+        indices: bool,
+        low: float,
+        high: float,
+        target_shape: Sequence[int],
+    ) -> None: ...
+    def __call__(self, x: object, y: object, rates: Sequence[float]) -> tuple[float, ...] | None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,15 @@ from nncore.arrays import Array, as_rows, batch_shape, check_finite, real
 from nncore.optable import LOSSES as ROWS
 from nncore.optable import AttrValue, LossSpec, Shape
 
-__all__ = ["ClassLoss", "ElementLoss", "Loss", "check_values", "rows_of"]
+__all__ = ["ClassLoss", "ElementLoss", "Loss", "PlainTargets", "check_values", "rows_of"]
+
+
+class PlainTargets(NamedTuple):
+    """Targets in need of no conversion: class indices where `indices`, and finite values in [low, high]."""
+
+    indices: bool
+    low: float
+    high: float
 
 
 class Loss:
@@ -71,6 +79,11 @@ class Loss:
         """
         array = rows_of(target, rows, what)
         return array if array.dtype.kind != "f" else np.asarray(array, dtype)
+
+    @property
+    def plain_targets(self) -> PlainTargets | None:
+        """The targets that `check_target` would give back as they are; None where there may be none."""
+        return None
 
     def values(self, y: Array, t: Array) -> Array:
         """What a loss of one's own gives for each sample, in float64 [n]; TypeError or ValueError for anything else."""
@@ -188,6 +201,11 @@ class ElementLoss(Loss):
         """Values [n, *output]."""
         return check_values(rows_of(target, rows, what), output, dtype, *self.bounds, what)
 
+    @property
+    def plain_targets(self) -> PlainTargets | None:
+        """Values within the bounds."""
+        return PlainTargets(False, *self.bounds) if type(self).check_target is ElementLoss.check_target else None
+
 
 class ClassLoss(Loss):
     """A loss of rows of scores: y is [n, classes >= 2] and targets are integer class indices [n] or [n, 1].
@@ -231,3 +249,12 @@ class ClassLoss(Loss):
                 row = int(bad.argmax())
                 raise ValueError(f"{what}: expected class indices from 0 to {classes - 1}, got {array[row]} in row {row}")
         return array if array.dtype in (np.int32, np.int64) else array.astype(np.int32)
+
+    @property
+    def plain_targets(self) -> PlainTargets | None:
+        """Class indices, unless one of them means a row to ignore; where the row has probabilities too, those."""
+        if type(self).check_target is not ClassLoss.check_target:
+            return None
+        return PlainTargets(
+            int(self.attrs.get("ignore_index", -1)) < 0, 0.0, np.inf if "values" in ROWS[self.name].targets else -np.inf
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -160,12 +160,40 @@ class Model(Network):
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> dict[str, float]:
         """One optimizer step on the batch `x` [n, ...], `y`; returns its loss and metrics. Errors as in `fit`."""
+        if sample_weight is None and self._short is not None and (logs := self._short(x, y)) is not None:
+            return logs
         samples, target, weights = self._batch(x, y, sample_weight)
         if self._stepwise:
             return self._step(True, samples, target, weights, None, 0, len(samples)).means()
         totals = Totals(("loss", *self._objectives[0].names))
         totals.add(self._run(True, samples, target, weights, None, 0, len(samples)))
+        self._short = self._short_way()
         return totals.means()
+
+    def _short_way(self) -> Callable[[object, object], dict[str, float] | None] | None:
+        """`train_on_batch` for arrays that need no conversion, prepared; None where there is no such way.
+
+        It gives None, and has done nothing, if it does not take the arrays or the model has changed.
+        """
+        objective, optimizer = self._objectives[0], self.optimizer
+        plain = None if objective.loss.own else objective.loss.plain_targets
+        if plain is None or self._inputs.kind != "one" or isinstance(optimizer, LBFGS):
+            return None
+        rule, engine, names = optimizer.spec, self.engine, ("loss", *objective.names)
+        indices = plain.indices and all("indices" in METRICS[metric].targets for metric in objective.engine_metrics)
+        step = engine.step(objective.loss.spec, objective.engine_metrics, rule, indices, plain.low, plain.high)
+        if step is None:
+            return None
+
+        def short(x: object, y: object) -> dict[str, float] | None:
+            if optimizer.spec is not rule or self._shows_average:
+                return None
+            self._forward_rows, self._has_gradients = None, False
+            rates = optimizer.rates(engine.iterations, self._epochs, 1) if optimizer.scheduled else _NO_RATES
+            means = step(x, y, rates)
+            return None if means is None else dict(zip(names, means, strict=True))
+
+        return short
 
     def predict(self, x: Structured, batch_size: int = 256) -> Structured:
         """Outputs [n, ...] for samples `x` [n, ...] in inference mode; the same bits for any `batch_size`.

@@ -55,6 +55,7 @@ class Network(Layer):
         self._shows_average = False  # the engine has the moving average in place of the weights
         self._objectives: tuple[Objective, ...] = ()
         self._steps: Steps | None = None
+        self._short: Callable[[object, object], dict[str, float] | None] | None = None  # for train_on_batch
         self._epochs = 0  # of training so far: each has its own order of samples
         self._forward_rows: int | None = None  # of the outputs, where backward may follow
         self._has_gradients = False
@@ -194,6 +195,7 @@ class Network(Layer):
             weights = self._weights if self._engine is None else self.get_weights()
             _initialize(made, weights)
         self._optimizer, self._objectives, self._steps = chosen, wanted, None
+        self._short = None
         self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
         self._engine, self._graph = None if graph is None else made, graph
         self._epochs, self._forward_rows, self._has_gradients = 0, None, False

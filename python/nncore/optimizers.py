@@ -147,6 +147,11 @@ class Optimizer:
         )
         self._schedule = schedule
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes by a schedule."""
+        return self._schedule is not None
+
     def rates(self, iterations: int, epoch: int, count: int) -> Sequence[float]:
         """Learning rates of up to `count` updates after `iterations`, in epoch `epoch`; none for one that never changes.
 

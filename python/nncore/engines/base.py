@@ -7,7 +7,7 @@ once gives the same numbers through both, up to rounding.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,12 @@ import numpy.typing as npt
 from nncore.graph import Graph
 from nncore.optable import LossSpec, RuleSpec
 
-__all__ = ["Array", "Engine", "RunResult"]
+__all__ = ["Array", "Engine", "RunResult", "Step"]
 
 Array = npt.NDArray[Any]
+
+# step(x, target, rates): one training step, which gives the means of loss and metrics; or None, and nothing has happened.
+Step = Callable[[object, object, Sequence[float]], tuple[float, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,17 @@ class Engine(ABC):
         Raises:
             FloatingPointError: the loss of a batch is NaN or infinite; the update of that batch has not been made.
         """
+
+    def step(
+        self, loss: LossSpec, metrics: Sequence[str], rule: RuleSpec, indices: bool, low: float, high: float
+    ) -> Step | None:
+        """A short way for `run` over one batch in storage order, where this engine has one for its graph.
+
+        It takes arrays that need no conversion, with targets that are class indices (where `indices`) or values in
+        [low, high], and gives None for all others, good or bad.
+        """
+        return None
+
+    def predict_plain(self, x: object) -> Array | None:
+        """A short way for `predict` on one array, where this engine has one; None if `x` needs conversion."""
+        return None

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nncore import _core
 from nncore.engines import checks
-from nncore.engines.base import Array, Engine, RunResult
+from nncore.engines.base import Array, Engine, RunResult, Step
 from nncore.engines.functions import FunctionCall
 from nncore.graph import Graph
 from nncore.optable import LOSSES, OPS, EncodedRule, LossSpec, RuleSpec, state_index
@@ -171,6 +171,20 @@ class NativeEngine(Engine):
             sums=list(sums),
         )
         return RunResult(position, samples, steps, total, tuple(metric_sums), loss_weight, metric_weight)
+
+    def step(
+        self, loss: LossSpec, metrics: Sequence[str], rule: RuleSpec, indices: bool, low: float, high: float
+    ) -> Step | None:
+        """See `Engine.step`."""
+        if self._index_counts or len(self.graph.inputs) != 1 or len(self.graph.outputs) != 1:
+            return None
+        (output,) = self.graph.output_shapes
+        encoded, shape = loss.encoded(output), loss.row.target_shape(output)
+        return _core.Step(self._core, encoded, metrics, self._encoded(rule), indices, low, high, shape)
+
+    def predict_plain(self, x: object) -> Array | None:
+        """See `Engine.predict_plain`."""
+        return None if self._index_counts else self._core.predict_plain(x)
 
     def _encoded(self, rule: RuleSpec) -> EncodedRule:
         return rule.encode_for([p.name for p in self.graph.parameters]) if rule.groups else rule.encoded
