@@ -9,7 +9,6 @@ the losses and test errors of all seeds; it needs the extra: pip install "nncore
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 
 import nncore as nn
@@ -26,11 +25,6 @@ def build(hidden: Sequence[int], input_dropout: float, dropout: float) -> nn.Seq
             nn.Dropout(dropout),
         ]
     return nn.Sequential([*layers, nn.Dense(10)])
-
-
-def cosine(epoch: int, epochs: int, first: float) -> float:
-    """Learning rate of an epoch: half a cosine from `first` towards 0."""
-    return first * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 def draw(path: str, curves: Sequence[dict[str, list[float]]]) -> None:
@@ -69,15 +63,11 @@ def main(argv: Sequence[str] | None = None) -> float:
     curves = []
     for seed in range(args.seeds):
         model = build(args.hidden, args.input_dropout, args.dropout)
-        optimizer = nn.Adam(args.learning_rate)
-        model.compile(optimizer, "cross_entropy", metrics=["accuracy"], engine=args.engine, seed=seed)
-        curve: dict[str, list[float]] = {"loss": [], "error": []}
-        for epoch in range(args.epochs):
-            optimizer.learning_rate = cosine(epoch, args.epochs, args.learning_rate)
-            history = model.fit(*train, args.batch_size, validation_data=test, verbose=0).history
-            curve["loss"].append(history["loss"][0])
-            curve["error"].append(100 * (1 - history["val_accuracy"][0]))
-            print(f"seed {seed}, epoch {epoch + 1}: loss {curve['loss'][-1]:.4f}, test error {curve['error'][-1]:.2f} %")
+        rate = nn.schedules.Cosine(args.learning_rate, args.epochs, per="epoch")
+        model.compile(nn.Adam(rate), "cross_entropy", metrics=["accuracy"], engine=args.engine, seed=seed)
+        history = model.fit(*train, args.batch_size, args.epochs, validation_data=test, verbose=2).history
+        curve = {"loss": history["loss"], "error": [100 * (1 - right) for right in history["val_accuracy"]]}
+        print(f"seed {seed}: test error {curve['error'][-1]:.2f} %", flush=True)
         curves.append(curve)
     mean = sum(curve["error"][-1] for curve in curves) / len(curves)
     print(f"mean test error: {mean:.2f} % (epochs: {args.epochs}, seeds: {args.seeds})")

@@ -138,3 +138,46 @@ def test_bad_input(function, change, error, words):
 def test_a_model_without_a_loss():
     with pytest.raises(RuntimeError, match="no loss"):
         nn.gradcheck(nn.Sequential([nn.Dense(1)]), X, X[:, :1])
+
+
+def branched(engine, weights=(1.0, 0.25), dtype="float64"):
+    """Two inputs, three outputs of which one is not trained, a penalty."""
+    a, b = nn.Input((3,), name="a"), nn.Input((2,), name="b")
+    h = nn.Dense(4, activation="tanh", kernel_regularizer="l2", name="h")(nn.Concatenate()([a, b]))
+    ends = {"label": nn.Dense(3, name="label")(h), "value": nn.Dense(1, name="value")(h), "spare": nn.Dense(2)(h)}
+    model = nn.Model([a, b], ends)
+    losses, share = {"label": "cross_entropy", "value": "mse"}, {"label": weights[0], "value": weights[1]}
+    model.compile(loss=losses, loss_weights=share, engine=engine, dtype=dtype, seed=1)
+    return model
+
+
+TWO = [X, RNG.normal(size=(6, 2))]
+BOTH = {"label": RNG.integers(0, 3, 6), "value": RNG.normal(size=(6, 1))}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_several_inputs_and_outputs(engine_name, dtype):
+    model = branched(engine_name, dtype=dtype)
+    errors = nn.gradcheck(model, TWO, BOTH)
+    assert list(errors) == [name for name, spec in zip(model.parameters(), model.graph.parameters, strict=True)]
+    assert max(errors.values()) < 1e-7
+    assert nn.gradcheck(model, TWO, {**BOTH, "spare": None}) == errors
+
+
+def test_the_weights_of_losses_count(engine_name):
+    """The derivative is linear in them; the penalty is there once."""
+    parts = [
+        finite_differences(branched(engine_name, weights), TWO, BOTH) for weights in ((1, 0.25), (1, 0), (0, 1), (0, 0))
+    ]
+    for name, whole in parts[0].items():
+        label, value, penalty = (part[name] for part in parts[1:])
+        np.testing.assert_allclose(whole, label + 0.25 * (value - penalty), atol=1e-9)
+    assert np.abs(parts[3]["h.kernel"]).max() > 1e-3
+
+
+def test_targets_that_do_not_fit_several_outputs():
+    model = branched("reference")
+    with pytest.raises(ValueError, match=r"y\['value'\]: expected targets"):
+        nn.gradcheck(model, TWO, {**BOTH, "value": None})
+    with pytest.raises(ValueError, match=r"x: expected one for each of \['a', 'b'\]"):
+        nn.gradcheck(model, TWO[:1], BOTH)

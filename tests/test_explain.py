@@ -160,13 +160,36 @@ def test_several_inputs(engine_name):
     assert {name: i.importances.shape for name, i in importance.items()} == {"a": (3, 2), "b": (2, 2)}
 
 
-def test_several_outputs_are_refused():
+@pytest.mark.parametrize("of", [1, "dense_3"])
+def test_several_outputs(of, engine_name):
+    """The gradient of one output is its slope; its contributions add up; a metric is that output's."""
+    model, x = two_inputs(engine_name, outputs=2), {"a": X, "b": RNG.normal(size=(7, 2))}
+    gradients = explain.input_gradients(model, x, 1, of)
+    h = 1e-5
+    for name, place in (("a", 2), ("b", 0)):
+        high, low = ({key: array.copy() for key, array in x.items()} for _ in range(2))
+        high[name][:, place] += h
+        low[name][:, place] -= h
+        slope = (model.predict(high)[1] - model.predict(low)[1])[:, 1] / (2 * h)
+        np.testing.assert_allclose(gradients[name][:, place], slope, atol=1e-9)
+    found = explain.integrated_gradients(model, x, 1, of=of)
+    difference = model.predict(x)[1] - model.predict({name: 0 * array for name, array in x.items()})[1]
+    np.testing.assert_allclose(found["a"].sum(axis=1) + found["b"].sum(axis=1), difference[:, 1], atol=1e-12)
+    targets = [np.full((7, 2), np.nan), model.predict(x)[1]]  # the first is not looked at
+    worse = explain.permutation_importance(model, x, targets, "mse", of=of)
+    assert (worse["a"].importances_mean > 0).all()
+
+
+def test_which_of_several_outputs_must_be_said():
     model = two_inputs("reference", outputs=2)
     x = {"a": X, "b": np.zeros((7, 2))}
-    with pytest.raises(ValueError, match="one output, got 2"):
-        explain.input_gradients(model, x)
-    with pytest.raises(ValueError, match="metric: expected None for a model of 2 outputs"):
+    for of in (None, 2, -1, "dense", True):
+        with pytest.raises(ValueError, match=r"of: expected one of the outputs \['dense_2', 'dense_3'\]"):
+            explain.input_gradients(model, x, of=of)
+    with pytest.raises(ValueError, match="of: expected"):
         explain.permutation_importance(model, x, [X, X], "mse")
+    with pytest.raises(ValueError, match="of: expected None without a metric"):
+        explain.permutation_importance(model, x, [X, X], of=0)
 
 
 class Estimator(RegressorMixin, BaseEstimator):

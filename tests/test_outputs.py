@@ -264,3 +264,15 @@ def test_bad_losses_of_ones_own(engine_name, methods, error, words):
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert model.engine.draws == draws
+
+
+@pytest.mark.parametrize("weights", [[0.5], {"dense": 0.5}])
+def test_the_loss_of_a_single_output_is_weighted_too(engine_name, weights):
+    """Half the loss at twice the learning rate is the same step."""
+    half, whole = (nn.Sequential([nn.Input((4,)), nn.Dense(1)]) for _ in range(2))
+    half.compile(nn.SGD(0.2), "mse", engine=engine_name, dtype="float64", loss_weights=weights)
+    whole.compile(nn.SGD(0.1), "mse", engine=engine_name, dtype="float64")
+    logs = [model.fit(X, VALUES, verbose=0, shuffle=False).history["loss"][0] for model in (half, whole)]
+    assert logs[0] == pytest.approx(0.5 * logs[1], rel=1e-12)
+    for a, b in zip(half.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)

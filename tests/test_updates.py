@@ -214,3 +214,36 @@ def test_lbfgs_takes_arrays_only(engine_name):
     model = make(engine_name, "lbfgs")
     with pytest.raises(ValueError, match="LBFGS"):
         model.fit([(X, T)], verbose=0)
+
+
+def test_lbfgs_goes_on_from_a_saved_state(engine_name):
+    """Two epochs, and two more in another model with the first one's weights and state: the bits of four epochs."""
+    whole, first, second = (make(engine_name, nn.LBFGS(max_iter=4)) for _ in range(3))
+    whole.fit(X, T, epochs=4, verbose=0)
+    first.fit(X, T, epochs=2, verbose=0)
+    state = {name: array.copy() for name, array in first.optimizer.get_state(first).items()}
+    second.set_weights(first.get_weights())
+    second.optimizer.set_state(second, state)
+    first.fit(X, T, epochs=1, verbose=0)  # what follows in the first does not reach the second
+    second.fit(X, T, epochs=2, verbose=0)
+    for a, b in zip(whole.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name, array in whole.optimizer.get_state(whole).items():
+        np.testing.assert_array_equal(array, second.optimizer.get_state(second)[name])
+
+
+def test_lbfgs_refuses_a_state_that_does_not_fit(engine_name):
+    model = make(engine_name, nn.LBFGS(max_iter=4))
+    model.fit(X, T, verbose=0)
+    state = model.optimizer.get_state(model)
+    for bad, error, message in (
+        ({**state, "step": state["step"][1:]}, ValueError, "step: expected shape"),
+        ({**state, "scale": "large"}, TypeError, "scale: expected"),
+        ({**state, "scale": np.nan}, ValueError, "scale: expected finite"),
+        ({**state, "inverses": state["inverses"][1:]}, ValueError, "expected shape"),
+        ({"iterations": 1}, ValueError, "arrays: expected those of LBFGS.get_state"),
+    ):
+        with pytest.raises(error, match=message):
+            model.optimizer.set_state(model, bad)
+    for name, array in model.optimizer.get_state(model).items():
+        np.testing.assert_array_equal(array, state[name])

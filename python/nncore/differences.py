@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-import numpy.typing as npt
 
 from nncore import engines
 from nncore.arrays import Array
+from nncore.functional import Structured
 from nncore.model import Model
+from nncore.objectives import total_loss
 
 __all__ = ["Trial", "check_step", "finite_differences", "gradcheck"]
 
@@ -16,15 +19,16 @@ _SMALL = 1e-3  # a gradient smaller than this part of the model's largest is mea
 
 
 class Trial:
-    """A model's network and loss in an engine of their own, in float64, to move weights in without touching the model.
+    """A model's network and losses in an engine of their own, in float64, to move weights in without touching the model.
 
     Each pass draws the random numbers (of dropout, say) that the model's next training pass would draw.
     """
 
-    def __init__(self, model: Model, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
-        self._loss = model.loss
+    def __init__(self, model: Model, x: Structured, y: Structured) -> None:
         model._batch(x, y)  # checks them; an input shape that is open stays so if they do not fit
-        self._x, self._y = model._samples(x), y
+        if isinstance(y, Mapping):  # outputs without a loss may be left out
+            y = {**dict.fromkeys(model._outputs.names), **y}
+        self._objectives, self._x, self._y = model._objectives, model._samples(x), model._outputs.split(y, "y")
         weights = model.get_weights()
         self._draws = model.engine.draws
         self.engine = engines.create(model._engine_name, model.graph, "float64", model.engine.seed)
@@ -32,12 +36,11 @@ class Trial:
             self.engine.set_parameter(i, weight)
         self.trainable = {i: spec.name for i, spec in enumerate(model.graph.parameters) if spec.trainable}
 
-    def loss(self) -> tuple[float, Array]:
-        """The loss with the penalties on weights, and the gradient of the former with respect to the output."""
+    def loss(self) -> tuple[float, list[Array]]:
+        """The loss with the penalties on weights, and the gradient of the former with respect to each output."""
         self.engine.draws = self._draws
-        (output,) = self.engine.forward(self._x, training=True)
-        value, gradient = self._loss(output, self._y)
-        return float(value) + self.engine.penalty(), gradient
+        value, gradients = total_loss(self._objectives, self.engine.forward(self._x, training=True), self._y)
+        return value + self.engine.penalty(), gradients
 
     def gradient(self, parameter: int, step: float) -> Array:
         """(L(w + step) - L(w - step)) / (2 step) for each element w of a parameter."""
@@ -64,15 +67,15 @@ def check_step(step: float) -> float:
     return float(step)
 
 
-def finite_differences(model: Model, x: npt.ArrayLike, y: npt.ArrayLike, step: float = _STEP) -> dict[str, Array]:
+def finite_differences(model: Model, x: Structured, y: Structured, step: float = _STEP) -> dict[str, Array]:
     """Derivatives of the compiled loss on the batch `x`, `y`, by name of the trainable parameter, from the loss alone.
 
     dL/dw = (L(w + h) - L(w - h)) / 2h + O(h^2), in float64: two passes for each weight. The model stays as it was.
 
     Args:
         model: compiled with a loss.
-        x: samples [n, ...].
-        y: targets, as the loss takes them.
+        x: samples [n, ...]; of several inputs a list or dict, as the model was made.
+        y: targets, as the loss takes them; of several outputs likewise.
         step: h.
 
     Raises:
@@ -90,7 +93,7 @@ def finite_differences(model: Model, x: npt.ArrayLike, y: npt.ArrayLike, step: f
     return {name: trial.gradient(i, step) for i, name in trial.trainable.items()}
 
 
-def gradcheck(model: Model, x: npt.ArrayLike, y: npt.ArrayLike, step: float = _STEP) -> dict[str, float]:
+def gradcheck(model: Model, x: Structured, y: Structured, step: float = _STEP) -> dict[str, float]:
     """How far backpropagation is from finite differences: the largest relative error by name of the trainable parameter.
 
     |a - n| / max(|a|, |n|, g / 1000), a from the engine's backward and n from `finite_differences`, g the largest gradient
@@ -102,8 +105,8 @@ def gradcheck(model: Model, x: npt.ArrayLike, y: npt.ArrayLike, step: float = _S
 
     Args:
         model: compiled with a loss; any engine.
-        x: samples [n, ...].
-        y: targets, as the loss takes them.
+        x: samples [n, ...]; of several inputs a list or dict, as the model was made.
+        y: targets, as the loss takes them; of several outputs likewise.
         step: h of the finite differences.
 
     Raises:
@@ -121,7 +124,7 @@ def gradcheck(model: Model, x: npt.ArrayLike, y: npt.ArrayLike, step: float = _S
     """
     step = check_step(step)
     trial = Trial(model, x, y)
-    trial.engine.backward([trial.loss()[1]])
+    trial.engine.backward(trial.loss()[1])
     exact = {i: trial.engine.get_gradient(i) for i in trial.trainable}
     measured = {i: trial.gradient(i, step) for i in trial.trainable}
     small = _SMALL * max((float(np.abs(gradient).max(initial=0.0)) for gradient in measured.values()), default=0.0)

@@ -50,13 +50,11 @@ def _in_inference(node: Node) -> Node:
 
 
 class _Probe:
-    """A model's network as it is in inference, in an engine of its own and float64: one output of it, and its gradient."""
+    """A model's network as it is in inference, in an engine of its own and float64: output `of`, and its gradient."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, of: int) -> None:
         graph = dataclasses.replace(model.graph, nodes=tuple(map(_in_inference, model.graph.nodes)))
-        if len(graph.outputs) != 1:
-            raise ValueError(f"model: expected one with one output, got {len(graph.outputs)} outputs")
-        (self._shape,) = graph.output_shapes
+        self._of, self._shapes = of, graph.output_shapes
         self._engine = engines.create(model._engine_name, graph, "float64", seed=0)
         for i, weight in enumerate(model.get_weights()):
             self._engine.set_parameter(i, weight)
@@ -64,15 +62,15 @@ class _Probe:
     def gradients(self, x: list[Array], chosen: npt.NDArray[np.int64]) -> list[Array]:
         """The gradient with respect to each sample of its output number `chosen`, one array for each of the inputs `x`."""
         self._engine.forward(x, training=True)
-        dy = np.zeros((len(chosen), math.prod(self._shape)))
-        dy[np.arange(len(chosen)), chosen] = 1.0
-        return self._engine.backward([dy.reshape(len(chosen), *self._shape)])
+        dy = [np.zeros((len(chosen), *shape)) for shape in self._shapes]
+        dy[self._of].reshape(len(chosen), -1)[np.arange(len(chosen)), chosen] = 1.0
+        return self._engine.backward(dy)
 
     def choice(self, x: list[Array], output: int | npt.ArrayLike | None) -> npt.NDArray[np.int64]:
         """Which output of each sample is meant."""
-        rows, size = len(x[0]), math.prod(self._shape)
+        rows, size = len(x[0]), math.prod(self._shapes[self._of])
         if output is None:
-            outputs = [self._engine.forward([a[part] for a in x], training=False)[0] for part in _parts(rows)]
+            outputs = [self._engine.forward([a[part] for a in x], training=False)[self._of] for part in _parts(rows)]
             return np.concatenate([y.reshape(len(y), -1).argmax(axis=1) for y in outputs])
         chosen = np.asarray(output)
         if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (rows,)):
@@ -82,20 +80,35 @@ class _Probe:
         return np.broadcast_to(chosen.astype(np.int64), (rows,))
 
 
+def _which(model: Model, of: str | int | None) -> int:
+    """The place of the model's output that `of` names."""
+    names = model._outputs.names
+    if of is None and len(names) == 1:
+        return 0
+    if isinstance(of, str) and of in names:
+        return names.index(of)
+    if isinstance(of, int) and not isinstance(of, bool) and 0 <= of < len(names):
+        return of
+    raise ValueError(f"of: expected one of the outputs {list(names)} or its place, got {of!r}")
+
+
 def _parts(rows: int) -> list[slice]:
     return [slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK)]
 
 
-def input_gradients(model: Model, x: Structured, output: int | npt.ArrayLike | None = None) -> Structured:
+def input_gradients(
+    model: Model, x: Structured, output: int | npt.ArrayLike | None = None, of: str | int | None = None
+) -> Structured:
     """Gradient of an output with respect to the input: d y_c / d x, in inference mode, computed in float64.
 
     Its absolute value is the saliency map of Simonyan et al.: how much the output reacts to a small change of each input.
 
     Args:
-        model: any model with one output; it need not be compiled.
+        model: any model; it need not be compiled.
         x: samples [n, ...]; of several inputs a list or dict, as the model was made.
         output: which output c (counted along the flattened output), one for all samples or one for each, [n]; ``None``: the
             largest of each sample.
+        of: where the model has several outputs, which of them, by its name or place.
 
     Returns:
         [n, ...], shaped like `x`; of several inputs a list or dict.
@@ -113,7 +126,7 @@ def input_gradients(model: Model, x: Structured, output: int | npt.ArrayLike | N
     [[-2.0, 4.0]]
     """
     samples = model._samples(x)
-    probe = _Probe(model)
+    probe = _Probe(model, _which(model, of))
     chosen = probe.choice(samples, output)
     pieces = [probe.gradients([a[part] for a in samples], chosen[part]) for part in _parts(len(chosen))]
     return model._inputs.join([np.concatenate(arrays) for arrays in zip(*pieces, strict=True)])
@@ -125,6 +138,7 @@ def integrated_gradients(
     output: int | npt.ArrayLike | None = None,
     baseline: Structured = 0.0,
     steps: int = 64,
+    of: str | int | None = None,
 ) -> Structured:
     """How much each input contributed to an output, compared with a baseline: integrated gradients.
 
@@ -134,12 +148,13 @@ def integrated_gradients(
     by Gauss-Legendre quadrature; in a smooth network it vanishes quickly with more steps, with kinks such as relu's slowly.
 
     Args:
-        model: any model with one output; it need not be compiled.
+        model: any model; it need not be compiled.
         x: samples [n, ...]; of several inputs a list or dict, as the model was made.
         output: which output c, as in `input_gradients`; with ``None`` the largest at x.
         baseline: b, the input that says nothing: a number, or an array that broadcasts to `x`; of several inputs a number,
             or a list or dict.
         steps: points of the integral; each takes a forward and a backward pass.
+        of: as in `input_gradients`.
 
     Returns:
         [n, ...], shaped like `x`; of several inputs a list or dict.
@@ -162,7 +177,7 @@ def integrated_gradients(
         raise ValueError(f"steps: expected an integer >= 1, got {steps!r}")
     samples = model._samples(x)
     starts = _baselines(model, baseline, samples)
-    probe = _Probe(model)
+    probe = _Probe(model, _which(model, of))
     chosen = probe.choice(samples, output)
     points, weights = np.polynomial.legendre.leggauss(steps)
     pieces = []
@@ -220,6 +235,7 @@ def permutation_importance(
     metric: str | Metric | None = None,
     n_repeats: int = 5,
     seed: int = 0,
+    of: str | int | None = None,
 ) -> Structured:
     """How much worse the model becomes when one feature is shuffled among the samples, feature by feature.
 
@@ -230,10 +246,12 @@ def permutation_importance(
         model: compiled with a loss, at least where `metric` is ``None``.
         x: samples [n, ...], each element of a sample a feature; best not those that the model was trained on. Of several
             inputs a list or dict, as the model was made.
-        y: targets, as the loss takes them.
-        metric: what is measured, a name or object of `nncore.metrics`; ``None``: the compiled loss.
+        y: targets, as the loss takes them; of several outputs a list or dict.
+        metric: what is measured, a name or object of `nncore.metrics`; ``None``: the compiled loss, of several outputs the
+            weighted sum.
         n_repeats: how often each feature is shuffled.
         seed: of the shuffles.
+        of: where the model has several outputs, the one that `metric` is measured on, by its name or place.
 
     Returns:
         `Importances`: by how much the loss grows, or the metric falls (grows, where less is better). Of several inputs a
@@ -258,7 +276,9 @@ def permutation_importance(
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{what}: expected an integer >= {low}, got {value!r}")
     samples = [a.copy() for a in model._samples(x)]
-    measure = _loss_of(model, y) if metric is None else _metric_of(model, metrics.get(metric), y)
+    if metric is None and of is not None:
+        raise ValueError(f"of: expected None without a metric, got {of!r}")
+    measure = _loss_of(model, y) if metric is None else _metric_of(model, metrics.get(metric), y, _which(model, of))
     best = measure(samples)
     generator = np.random.Generator(np.random.Philox(key=seed))
     found = []
@@ -280,17 +300,16 @@ def _loss_of(model: Model, y: Structured) -> Callable[[list[Array]], float]:
     return lambda samples: -model.evaluate(model._inputs.join(samples), y)["loss"]
 
 
-def _metric_of(model: Model, metric: Metric, y: Structured) -> Callable[[list[Array]], float]:
-    """The metric, or minus it where less is better."""
-    if len(model.graph.outputs) != 1:
-        raise ValueError(f"metric: expected None for a model of {len(model.graph.outputs)} outputs, got {metric!r}")
+def _metric_of(model: Model, metric: Metric, y: Structured, of: int) -> Callable[[list[Array]], float]:
+    """The metric of output `of`, or minus it where less is better."""
     sign = 1.0 if metric.greater_is_better else -1.0
-    loss = model._objectives[0].loss.name if model._objectives else ""
+    loss = next((objective.loss.name for objective in model._objectives if objective.output == of), "")
+    target = model._outputs.split(y, "y")[of]
 
     def measure(samples: list[Array]) -> float:
         one = metric.fresh()
-        (outputs,) = model._outputs.split(model.predict(model._inputs.join(samples)), "outputs")
-        one.update(y, probabilities(outputs, loss) if metric.probabilities else outputs)
+        outputs = model._outputs.split(model.predict(model._inputs.join(samples)), "outputs")[of]
+        one.update(target, probabilities(outputs, loss) if metric.probabilities else outputs)
         return sign * float(one.result())
 
     return measure

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import Array
+from nncore.arrays import Array, real
 
 if TYPE_CHECKING:
+    from nncore.engines.base import Engine
     from nncore.model import Model
 
 __all__ = ["LBFGS", "Memory"]
@@ -41,6 +42,39 @@ class Memory:
     pairs: list[tuple[Vector, Vector, float]] = field(default_factory=list)
     scale: float = 1.0
 
+    def arrays(self) -> dict[str, Array]:
+        """All of it as arrays by name."""
+        found = {"iterations": np.array(self.iterations), "scale": np.array(self.scale)}
+        if self.step is not None and self.gradient is not None:
+            found |= {"step": self.step.copy(), "gradient": self.gradient.copy()}
+        if self.pairs:
+            steps, changes, inverses = zip(*self.pairs, strict=True)
+            found |= {"steps": np.stack(steps), "changes": np.stack(changes), "inverses": np.array(inverses)}
+        return found
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.ArrayLike], size: int) -> Memory:
+        """The memory that `arrays` described, for `size` parameters.
+
+        Raises:
+            TypeError, ValueError: other names or shapes, or no real numbers.
+        """
+        names, vectors, rows = {"iterations", "scale"}, {"step", "gradient"}, {"steps", "changes", "inverses"}
+        if set(arrays) not in (names, names | vectors, names | vectors | rows):
+            raise ValueError(f"arrays: expected those of LBFGS.get_state, got {sorted(arrays)}")
+        given = {name: np.array(real(value, name), np.float64) for name, value in arrays.items()}
+        kept = len(np.atleast_1d(given["inverses"])) if "inverses" in given else 0
+        shapes = {**dict.fromkeys(names, ()), **dict.fromkeys(vectors, (size,)), **dict.fromkeys(rows, (kept, size))}
+        shapes["inverses"] = (kept,)
+        for name, array in given.items():
+            if array.shape != shapes[name]:
+                raise ValueError(f"{name}: expected shape {shapes[name]}, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}: expected finite numbers, got some that are not")
+        pairs = zip(given["steps"], given["changes"], given["inverses"].tolist(), strict=True) if kept else ()
+        iterations, scale = int(given["iterations"]), float(given["scale"])
+        return cls(iterations, given.get("step"), given.get("gradient"), list(pairs), scale)
+
 
 @dataclass(eq=False, repr=False)
 class _Point:
@@ -57,7 +91,8 @@ class LBFGS:
 
     `Model.fit` takes it with arrays; each epoch is one call on all of them, up to `max_iter` iterations from where the last
     one stopped, whatever the batch size. Dropout masks stay the same during a call. The reported loss and metrics are those
-    before it, in inference mode.
+    before it, in inference mode. `get_state` and `set_state` move what it has learnt about the loss from one model to
+    another of the same shapes, or to a file and back.
 
     Args:
         learning_rate: length of a step in units of -H g; with a line search that of the first trial.
@@ -175,13 +210,41 @@ class LBFGS:
             direction = direction + (factor - float(change @ direction) * inverse) * step
         return direction
 
-    def train(self, model: Model, x: Array, target: Array, sample_weight: Array | None, memory: Memory | None) -> Memory:
-        """One call on the samples `x` [n, ...] with `target` and `sample_weight`, changing what `model` trains.
+    def get_state(self, model: Model) -> dict[str, Array]:
+        """What has been learnt while `model` was trained, as arrays by name; `set_state` takes them.
+
+        The names are those of `Memory`: ``iterations`` and ``scale``, after the first call ``step`` and ``gradient``, then
+        ``steps``, ``changes`` and ``inverses``, a row for each of the past steps.
+
+        >>> import nncore as nn
+        >>> model = nn.Sequential([nn.Input((2,)), nn.Dense(1)])
+        >>> model.compile(nn.LBFGS(), "mse")
+        >>> sorted(model.optimizer.get_state(model))
+        ['iterations', 'scale']
+        """
+        return (model._memory or Memory()).arrays()
+
+    def set_state(self, model: Model, arrays: Mapping[str, npt.ArrayLike]) -> None:
+        """Go on, in the next training of `model`, from the state that `get_state` gave.
+
+        Raises:
+            TypeError, ValueError: not such arrays, or of another model's size; nothing has changed.
+        """
+        model._memory = Memory.of(arrays, sum(math.prod(spec.shape) for spec in model.graph.parameters if spec.trainable))
+
+    def train(
+        self,
+        engine: Engine,
+        inputs: Sequence[Array],
+        loss: Callable[[list[Array]], tuple[float, list[Array]]],
+        memory: Memory | None,
+    ) -> Memory:
+        """One call on the samples `inputs`, changing what `engine` trains; `loss` is value and gradient of its outputs.
 
         Raises:
             FloatingPointError: the loss became NaN or infinite; the parameters are those before the call.
         """
-        engine = model.engine
+        memory = Memory() if memory is None else replace(memory, pairs=[*memory.pairs])
         places = [(i, spec.shape) for i, spec in enumerate(engine.graph.parameters) if spec.trainable]
         ends = np.cumsum([math.prod(shape) for _, shape in places])[:-1]
         draws = engine.draws
@@ -196,9 +259,9 @@ class LBFGS:
         def evaluate(vector: Vector) -> tuple[float, Vector]:
             put(vector)
             engine.draws = draws
-            value, dy = model.loss(engine.forward([x], training=True)[0], target, sample_weight)
-            engine.backward([np.asarray(dy, engine.dtype)])
-            return float(value), take(engine.get_gradient)
+            value, gradients = loss(engine.forward(inputs, training=True))
+            engine.backward(gradients)
+            return value + engine.penalty(), take(engine.get_gradient)
 
         start = take(engine.get_parameter)
         try:

@@ -6,7 +6,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from nncore.functional import Connections, Structured
 from nncore.lbfgs import LBFGS
 from nncore.metrics import METRICS
 from nncore.network import Network, check_groups
-from nncore.objectives import Columns, Objective
+from nncore.objectives import Columns, Objective, columns, total_loss
 from nncore.optimizers import Optimizer
 from nncore.weighting import ClassWeight, check_sample_weight, combine
 
@@ -70,7 +71,8 @@ class Model(Network):
     @property
     def _stepwise(self) -> bool:
         """Whether the engine needs Python between forward and backward."""
-        return self._outputs.kind != "one" or self._objectives[0].loss.own
+        first = self._objectives[0]
+        return self._outputs.kind != "one" or first.loss.own or first.weight != 1.0
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -308,7 +310,9 @@ class Model(Network):
         self._forward_rows, self._has_gradients = None, False
         optimizer = self.optimizer
         if isinstance(optimizer, LBFGS):
-            raise ValueError("optimizer: expected one of steps for several outputs or one's own loss")
+            result = self._steps.run(None, *data)
+            self._minimize(optimizer, *data[:3])
+            return result
         return self._steps.run((optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1)), *data)
 
     def _run(
@@ -329,7 +333,7 @@ class Model(Network):
             self._forward_rows, self._has_gradients = None, False  # the engine's buffers serve the run
             if isinstance(optimizer, LBFGS):
                 result = self._run(False, x, target, sample_weight, order, start, batch_size, sums)
-                self._memory = optimizer.train(self, cast(Any, x), target, sample_weight, self._memory)
+                self._minimize(optimizer, x, target, sample_weight)
                 return result
             batches = math.ceil(((len(x) if order is None else len(order)) - start) / batch_size)
             rule, rates = optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, batches)
@@ -347,6 +351,12 @@ class Model(Network):
             sums=sums,
             sample_weight=sample_weight,
         )
+
+    def _minimize(self, optimizer: LBFGS, x: Structured, target: Structured, sample_weight: Structured) -> None:
+        targets, weights = columns(target), None if sample_weight is None else columns(sample_weight)
+        inputs = [array for array in columns(x) if array is not None]
+        loss = partial(total_loss, self._objectives, targets=targets, weights=weights)
+        self._memory = optimizer.train(self.engine, inputs, loss, self._memory)
 
     # -- one's own loops -----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from nncore import losses, metrics
 from nncore.arrays import Array
 from nncore.functional import Slots, Structured
@@ -14,7 +16,7 @@ from nncore.losses import Loss
 from nncore.metrics import Metric
 from nncore.optable import Shape
 
-__all__ = ["Columns", "Objective", "objectives"]
+__all__ = ["Columns", "Objective", "columns", "objectives", "total_loss"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,6 +103,27 @@ def _weight(value: object) -> float:
     if not 0 <= value < math.inf:
         raise ValueError(f"loss_weights: expected finite numbers that are not negative, got {value!r}")
     return float(value)
+
+
+def total_loss(
+    wanted: Sequence[Objective],
+    outputs: Sequence[Array],
+    targets: Sequence[Any],
+    weights: Sequence[Array | None] | None = None,
+) -> tuple[float, list[Array]]:
+    """The losses of `outputs` beside `targets` and weights of samples, in sum, and its gradient for each output."""
+    total, gradients = 0.0, [np.zeros_like(y) for y in outputs]
+    for objective in wanted:
+        i = objective.output
+        value, gradient = objective.loss(outputs[i], targets[i], None if weights is None else weights[i])
+        total += objective.weight * float(value)
+        gradients[i] = np.asarray(objective.weight * gradient, outputs[i].dtype)
+    return total, gradients
+
+
+def columns(data: Array | Columns) -> Sequence[Array | None]:
+    """The arrays of several inputs or outputs, or the one of one."""
+    return data.arrays if isinstance(data, Columns) else [data]
 
 
 class Columns:

@@ -20,7 +20,7 @@ from nncore.evaluation import see
 from nncore.feeds import Order
 from nncore.graph import GraphBuilder
 from nncore.losses import Loss
-from nncore.objectives import Columns, Objective
+from nncore.objectives import Columns, Objective, columns
 from nncore.optable import RuleSpec
 
 Given = Any  # for each output an array, or None
@@ -120,10 +120,6 @@ class StepResult:
         return {"loss": total, **parts, **measured}
 
 
-def _arrays(data: Array | Columns) -> Sequence[Array | None]:
-    return data.arrays if isinstance(data, Columns) else [data]
-
-
 class Steps:
     """Passes over data, a step for each call of `run`."""
 
@@ -153,8 +149,8 @@ class Steps:
         """
         stop = min(start + batch_size, len(x) if order is None else len(order))
         rows: Any = slice(start, stop) if order is None else order[start:stop]
-        inputs, targets = [a for a in _arrays(x[rows]) if a is not None], _arrays(target[rows])
-        weights = [None] * len(targets) if sample_weight is None else _arrays(sample_weight[rows])
+        inputs, targets = [a for a in columns(x[rows]) if a is not None], columns(target[rows])
+        weights = [None] * len(targets) if sample_weight is None else columns(sample_weight[rows])
         engine, draws = self._engine, self._engine.draws
         *sums, (penalties, samples) = sums or [(0.0, 0.0)]
         penalty = engine.penalty()

@@ -61,8 +61,6 @@ def fit(
     if isinstance(model.optimizer, LBFGS):
         if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
             raise ValueError("x: expected arrays x and y with LBFGS, got an iterable of batches")
-        if model._stepwise or model._inputs.kind != "one":
-            raise ValueError("optimizer: expected one of steps for several inputs or outputs or one's own loss")
         feed = feed.whole()
     if isinstance(validation, ArrayFeed):
         _check_metrics(model, validation)

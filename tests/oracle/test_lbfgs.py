@@ -81,3 +81,32 @@ def test_a_model(engine_name):
         np.testing.assert_allclose(ours, other.detach().numpy(), rtol=0, atol=1e-8)
     assert model.evaluate(x, t)["loss"] < losses[1]
     assert model.engine.iterations == 2
+
+
+def test_several_inputs_and_outputs(engine_name):
+    """Two epochs on two inputs and two weighted losses, with a penalty, are two calls of PyTorch's."""
+    rng = np.random.Generator(np.random.Philox(key=5))
+    x, z = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
+    t, v = rng.integers(0, 3, 30), rng.normal(size=(30, 1))
+    a, b = nn.Input((3,)), nn.Input((2,))
+    h = nn.Dense(4, activation="tanh", kernel_regularizer=nn.L2(0.01))(nn.Concatenate()([a, b]))
+    model = nn.Model([a, b], [nn.Dense(3)(h), nn.Dense(1)(h)])
+    model.compile(
+        nn.LBFGS(max_iter=8), ["cross_entropy", "mse"], engine=engine_name, dtype="float64", loss_weights=[1.0, 0.5]
+    )
+    w = [torch.tensor(value, requires_grad=True) for value in model.get_weights()]
+    theirs = torch.optim.LBFGS(w, max_iter=8, line_search_fn="strong_wolfe")
+
+    def closure():
+        theirs.zero_grad()
+        y = torch.tanh(torch.tensor(np.concatenate([x, z], axis=1)) @ w[0] + w[1])
+        value = torch.nn.functional.cross_entropy(y @ w[2] + w[3], torch.tensor(t)) + 0.01 * (w[0] ** 2).sum()
+        value = value + 0.5 * torch.nn.functional.mse_loss(y @ w[4] + w[5], torch.tensor(v))
+        value.backward()
+        return value
+
+    history = model.fit([x, z], [t, v], epochs=2, verbose=0)
+    losses = [theirs.step(closure).item() for _ in range(2)]
+    np.testing.assert_allclose(history.history["loss"], losses, rtol=1e-9)
+    for ours, other in zip(model.get_weights(), w, strict=True):
+        np.testing.assert_allclose(ours, other.detach().numpy(), rtol=0, atol=1e-9)
