@@ -1,8 +1,23 @@
-"""Feeding data to a model: batches from arrays, and a split into training and test part."""
+"""Feeding data to a model: files, batches from arrays and files of any size, and a split into training and test part."""
 
 from __future__ import annotations
 
 from nncore.data.loader import DataLoader
+from nncore.data.npz import read_npz
+from nncore.data.schema import TableSchema
 from nncore.data.split import train_test_split
+from nncore.data.tables import Table, learn_schema, read_csv, read_parquet, stream_table
+from nncore.datasets.idx import read_idx
 
-__all__ = ["DataLoader", "train_test_split"]
+__all__ = [
+    "DataLoader",
+    "Table",
+    "TableSchema",
+    "learn_schema",
+    "read_csv",
+    "read_idx",
+    "read_npz",
+    "read_parquet",
+    "stream_table",
+    "train_test_split",
+]
