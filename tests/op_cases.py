@@ -1016,7 +1016,7 @@ RULE_CASES = (
         "adagrad", 1, ({}, {"learning_rate": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.01}, _DECOUPLED)
     ),
     RuleCase("adadelta", 2, ({}, {"learning_rate": 0.1, "rho": 0.5, "epsilon": 1e-3}, _DECOUPLED)),
-    RuleCase("adam", 2, _ADAM_ATTRS),
+    RuleCase("adam", 2, (*_ADAM_ATTRS, {**_BETAS, "epsilon": 1e-3, "epsilon_hat": True})),
     RuleCase("adamw", 2, _ADAM_ATTRS),
     RuleCase("amsgrad", 3, (*_ADAM_ATTRS, {"iteration": 5, **_DECOUPLED})),
     RuleCase("adamax", 2, (*_ADAM_ATTRS, {"iteration": 5, **_DECOUPLED})),

@@ -52,6 +52,7 @@ struct AdamRule {
     const bool decoupled = Kind == AdamKind::kAmsgrad ? hyper[5] != 0 : Kind == AdamKind::kDecoupled;
     prepare_shared(c, hyper[0], hyper[4], decoupled);
     Moments<V>::prepare(c, hyper, t);
+    if (Kind == AdamKind::kCoupled && hyper[5] != 0) c[kMoments + 5] *= c[kMoments + 4];  // the paper's epsilon hat
     c[kAfterMoments] = hyper[0] / (1 - ::pow(hyper[1], t));
   }
   V update(V p, V g, V* s) const {

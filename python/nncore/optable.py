@@ -559,7 +559,7 @@ RULES = _table(
         {"learning_rate": _rate(1.0), "rho": _fraction(0.9), "epsilon": _rate(1e-6), **_EITHER_DECAY},
         states=("v", "u"),
     ),
-    Rule("adam", {**_ADAM, **_DECAY}, states=("m", "v")),
+    Rule("adam", {**_ADAM, **_DECAY, "epsilon_hat": Attr(bool, False)}, states=("m", "v")),
     Rule("adamw", {**_ADAM, "weight_decay": _rate(0.01)}, states=("m", "v")),
     Rule("amsgrad", {**_ADAM, **_EITHER_DECAY}, states=("m", "v", "largest")),
     Rule("adamax", {**_ADAM, "learning_rate": _rate(2e-3), **_EITHER_DECAY}, states=("m", "u")),

@@ -335,7 +335,8 @@ class Adam(Optimizer):
     """Adam; `weight_decay` is added to the gradient (L2).
 
     m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2;
-    p -= learning_rate / (1 - beta_1^t) * m / (sqrt(v / (1 - beta_2^t)) + epsilon), with `amsgrad` the largest v so far
+    p -= learning_rate / (1 - beta_1^t) * m / (sqrt(v / (1 - beta_2^t)) + epsilon), with `amsgrad` the largest v so far,
+    with `epsilon_hat` (as in Keras and scikit-learn; not beside `amsgrad`) epsilon / sqrt(1 - beta_2^t) as epsilon
 
     Source: Kingma and Ba 2015, arXiv:1412.6980; Reddi et al. 2018, arXiv:1904.09237; epsilon as in PyTorch.
 
@@ -351,10 +352,16 @@ class Adam(Optimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        epsilon_hat: bool = False,
         **options: Unpack[Options],
     ) -> None:
         attrs = _adam(beta_1, beta_2, epsilon, weight_decay)
-        super().__init__("amsgrad" if _check_amsgrad(amsgrad) else "adam", attrs, learning_rate, options)
+        if not _check_amsgrad(amsgrad):
+            super().__init__("adam", {**attrs, "epsilon_hat": epsilon_hat}, learning_rate, options)
+        elif epsilon_hat:
+            raise ValueError(f"epsilon_hat: expected False beside amsgrad, got {epsilon_hat!r}")
+        else:
+            super().__init__("amsgrad", attrs, learning_rate, options)
 
 
 class AdamW(Optimizer):

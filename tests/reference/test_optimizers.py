@@ -37,6 +37,16 @@ def adam(p, lr, wd, beta_1, beta_2, epsilon, decoupled):
     return p
 
 
+def adam_as_in_section_2(p, lr, beta_1, beta_2, epsilon):
+    """The end of section 2: the learning rate has both corrections, so that epsilon has none."""
+    m = v = 0.0
+    for t, g in enumerate(GRADIENTS, start=1):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g * g
+        p -= lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (math.sqrt(v) + epsilon)
+    return p
+
+
 def rmsprop(p, lr, wd, rho, epsilon):
     v = 0.0
     for g in GRADIENTS:
@@ -65,6 +75,12 @@ def rmsprop(p, lr, wd, rho, epsilon):
             2,
             {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.75, "epsilon": 0.01, "weight_decay": 0.2},
             adam(2.0, 0.1, 0.2, 0.5, 0.75, 0.01, False),
+        ),
+        (
+            "adam",
+            2,
+            {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.75, "epsilon": 0.01, "epsilon_hat": True},
+            adam_as_in_section_2(2.0, 0.1, 0.5, 0.75, 0.01),
         ),
         ("adamw", 2, {"learning_rate": 0.1}, adam(2.0, 0.1, 0.01, 0.9, 0.999, 1e-8, True)),
         ("rmsprop", 1, {}, rmsprop(2.0, 1e-2, 0, 0.99, 1e-8)),

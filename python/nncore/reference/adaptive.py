@@ -24,6 +24,7 @@ def adam_step(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
     weight_decay: float = 0.0,
+    epsilon_hat: bool = False,
 ) -> None:
     """Adam. Source: Kingma and Ba 2015, arXiv:1412.6980.
 
@@ -33,7 +34,8 @@ def adam_step(
         v = beta_2 * v + (1 - beta_2) * g'^2      (and of their squares)
         p -= learning_rate / (1 - beta_1^t) * m / (sqrt(v) / sqrt(1 - beta_2^t) + epsilon)
 
-    The two powers make up for m and v having started at zero.
+    The two powers make up for m and v having started at zero. With `epsilon_hat`, epsilon is also divided by the root, as at
+    the end of the paper's section 2, in Keras and in scikit-learn.
 
     Raises:
         ValueError: `iteration` is less than 1.
@@ -46,6 +48,8 @@ def adam_step(
     check_arrays(p, g, m=m, v=v)
     check_iteration(iteration)
     _moments(decayed(p, g, learning_rate, weight_decay, False), m, v, beta_1, beta_2)
+    if epsilon_hat:
+        epsilon /= math.sqrt(1 - beta_2**iteration)
     p -= learning_rate / (1 - beta_1**iteration) * (m / _root(v, beta_2, iteration, epsilon))
 
 
