@@ -346,3 +346,36 @@ def test_an_interrupt_comes_through():
     assert seconds < 8
     assert other == [4]
     assert finite == 1
+
+
+class Halve(nn.Layer):
+    """y = x * gain in training, half of it in inference."""
+
+    def declare_parameters(self, shape):
+        return {"gain": (shape, "ones")}
+
+    def forward(self, x, gain, training=False):
+        assert type(training) is bool
+        return x * gain * (1.0 if training else 0.5)
+
+    def backward(self, x, gain, y, dy, training):
+        share = 1.0 if training else 0.5
+        return dy * gain * share, (dy * x).sum(axis=0) * share
+
+
+def test_a_layer_is_told_whether_it_trains(engine_name):
+    model = nn.Sequential([nn.Input((5,)), Halve()])
+    model.compile(nn.SGD(0.1), "mse", engine=engine_name, dtype="float64")
+    np.testing.assert_array_equal(model.predict(X), X / 2)
+    np.testing.assert_array_equal(model.forward(X), X / 2)
+    np.testing.assert_array_equal(model.forward(X, training=True), X)
+    assert model.evaluate(X, X)["loss"] == pytest.approx((X**2).mean() / 4)
+    assert model.train_on_batch(X, 0 * X)["loss"] == pytest.approx((X**2).mean())
+    np.testing.assert_allclose(model.get_weights()[0], 1 - 0.1 * 2 * (X**2).sum(axis=0) / X.size)
+    assert max(nn.gradcheck(model, X, 0 * X).values()) < 1e-7
+
+
+def test_explanations_are_of_inference(engine_name):
+    model = nn.Sequential([nn.Input((5,)), Halve()])
+    model.compile(engine=engine_name, dtype="float64")
+    np.testing.assert_array_equal(nn.explain.input_gradients(model, X, 2), np.tile([0, 0, 0.5, 0, 0], (12, 1)))

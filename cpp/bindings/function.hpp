@@ -25,10 +25,10 @@ class PyFunction final : public BatchFunction {
     dtype_ = {};
   }
 
-  void forward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters,
-               const RowsView& y) const override {
+  void forward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters, const RowsView& y,
+               bool training) const override {
     const pybind11::gil_scoped_acquire acquire;
-    copy_back(y, rows, call_.attr("forward")(copies(rows, inputs, inputs_), copies(1, parameters, parameters_)));
+    copy_back(y, rows, call_.attr("forward")(copies(rows, inputs, inputs_), copies(1, parameters, parameters_), training));
   }
   void backward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters,
                 const RowsView& y, const RowsView& dy, const std::vector<RowsView>& gradients) const override {

@@ -19,7 +19,7 @@ class BatchFunction {
   virtual ~BatchFunction() = default;
   // y [rows, ...] from inputs [rows, ...] and parameters, each of which is one row.
   virtual void forward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters,
-                       const RowsView& y) const = 0;
+                       const RowsView& y, bool training) const = 0;
   // The gradients of the inputs and then of the parameters.
   virtual void backward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters,
                         const RowsView& y, const RowsView& dy, const std::vector<RowsView>& gradients) const = 0;

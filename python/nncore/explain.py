@@ -44,7 +44,7 @@ def _in_inference(node: Node) -> Node:
     if node.op in _OTHERS:
         op, attrs = _OTHERS[node.op](node.attrs)
         return dataclasses.replace(node, op=op, attrs=MappingProxyType(OPS[op].fill(attrs)))
-    if "frozen" in node.attrs:  # batch normalisation: by the running averages
+    if node.function is not None or "frozen" in node.attrs:  # as batch normalisation, which has running averages
         return dataclasses.replace(node, attrs=MappingProxyType({**node.attrs, "frozen": True}))
     return node
 

@@ -51,7 +51,7 @@ class Function(Protocol):
 
     ``forward(*inputs, *parameters)`` gives y ``[rows, *shape]`` from inputs ``[rows, *shape]`` and parameters, and
     ``backward(*inputs, *parameters, y, dy)`` the gradients of the inputs and of the parameters, in this order. The arrays
-    cannot be written to.
+    cannot be written to. A method with an argument ``training`` is told whether the pass trains.
     """
 
     def forward(self, *arrays: Any) -> Any: ...  # noqa: ANN401, D102
@@ -66,7 +66,8 @@ class Node:
     Attributes:
         op: a row of `nncore.optable.OPS`, ``"input"``, or ``"python"`` for a function of the user's.
         inputs: indices of earlier nodes.
-        attrs: every attribute of the op's row, defaults filled in, in the row's order.
+        attrs: every attribute of the op's row, defaults filled in, in the row's order; of op ``"python"`` none, or
+            ``frozen`` where the function is told that no pass trains.
         parameters: indices into `Graph.parameters`, one for each parameter slot of the op, in the row's order.
         shape: per-sample shape of the result.
         name: the layer that made the node; not unique.

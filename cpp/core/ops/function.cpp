@@ -16,10 +16,10 @@ class Function final : public Op<T> {
   void forward(const Operands<T>&, Rows, const Pass&) const override {}
   void backward(const Operands<T>&, Rows) const override {}
 
-  void forward_batch(const Operands<T>& o, size_t rows, Columns, const Pass&) const override {
+  void forward_batch(const Operands<T>& o, size_t rows, Columns, const Pass& pass) const override {
     ready_ = false;
     const KeepSubnormals keep;
-    function_->forward(rows, inputs(o), parameters(o), view(o.y));
+    function_->forward(rows, inputs(o), parameters(o), view(o.y), pass.training);
   }
 
   // A node whose inputs have other consumers may get several calls for one batch, each for some of the gradients: the first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +21,22 @@ class FunctionCall:
     """
 
     def __init__(self, graph: Graph, node: Node, dtype: np.dtype[np.generic]) -> None:
-        self._function, self._dtype = node.function, dtype
+        self._dtype, self._frozen = dtype, "frozen" in node.attrs
+        self._forward, self._forward_asks = _method(node.function, "forward")
+        self._backward, self._backward_asks = _method(node.function, "backward")
         self._owner = f"{type(node.function).__name__} {node.name!r}"
         self._shape = node.shape
         self._input_shapes = [graph.nodes[i].shape for i in node.inputs]
         self._parameter_shapes = [graph.parameters[p].shape for p in node.parameters]
 
-    def forward(self, inputs: Sequence[Array], parameters: Sequence[Array]) -> Array:
-        """Y = f(inputs, parameters), in the engine's dtype.
+    def forward(self, inputs: Sequence[Array], parameters: Sequence[Array], training: bool) -> Array:
+        """Y = f(inputs, parameters), in the engine's dtype; `training` goes to a function that asks for it.
 
         Raises:
             TypeError, ValueError: the result is no array of real numbers of the declared shape.
         """
-        result = self._function.forward(*_read_only([*inputs, *parameters]))
+        asked = {"training": training and not self._frozen} if self._forward_asks else {}
+        result = self._forward(*_read_only([*inputs, *parameters]), **asked)
         return self._checked("forward: result", result, (len(inputs[0]), *self._shape))
 
     def backward(self, inputs: Sequence[Array], parameters: Sequence[Array], y: Array, dy: Array) -> list[Array]:
@@ -40,7 +45,8 @@ class FunctionCall:
         Raises:
             TypeError, ValueError: not as many arrays, not of real numbers, or not of these shapes.
         """
-        results = self._function.backward(*_read_only([*inputs, *parameters, y, dy]))
+        asked = {"training": not self._frozen} if self._backward_asks else {}
+        results = self._backward(*_read_only([*inputs, *parameters, y, dy]), **asked)
         shapes = [(len(y), *shape) for shape in self._input_shapes] + self._parameter_shapes
         if not isinstance(results, (tuple, list)):
             results = (results,)
@@ -60,6 +66,15 @@ class FunctionCall:
         if array.shape != shape:
             raise ValueError(f"{self._owner}, {what}: expected shape {shape}, got {array.shape}")
         return np.array(array, self._dtype, order="C")  # a copy: the function may have kept the array
+
+
+def _method(function: object, name: str) -> tuple[Callable[..., Any], bool]:
+    """A method of the user's, and whether it has an argument ``training``."""
+    method: Callable[..., Any] = getattr(function, name)
+    try:
+        return method, "training" in inspect.signature(method).parameters
+    except (TypeError, ValueError):  # of code that Python cannot look into
+        return method, False
 
 
 def _kind(value: object, array: Array) -> str:

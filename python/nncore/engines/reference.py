@@ -234,7 +234,7 @@ def _function(graph: Graph, node: Node, dtype: np.dtype[Any]) -> Operation:
         gradients = function.backward(call.inputs, call.parameters, y, dy)
         return tuple(gradients[:count]), tuple(gradients[count:])
 
-    return Operation(lambda call: function.forward(call.inputs, call.parameters), backward)
+    return Operation(lambda call: function.forward(call.inputs, call.parameters, call.draw is not None), backward)
 
 
 LOSSES: Mapping[str, tuple[Callable[..., float | Array], Callable[..., Array]]] = {

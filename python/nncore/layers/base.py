@@ -60,6 +60,9 @@ class Layer:
     - ``backward(self, *inputs, *parameters, y, dy)`` gives the gradients of the inputs and of the parameters, in this
       order; each is a sum over whatever the array has been used for.
 
+    A method with an argument ``training`` after these, ``forward(self, x, training)``, is told whether the pass is one of
+    training; `nncore.explain` has gradients of passes that are not.
+
     The arrays are read-only; results are checked, and converted to the model's dtype. `compute_output_shape` and
     `declare_parameters` say what a model must know beforehand. Nothing may be kept between calls: one layer serves many
     models. An `__init__` with options needs a `get_config` for files, and the class goes to `nncore.load`.
