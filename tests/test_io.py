@@ -73,6 +73,21 @@ def test_the_file_is_plain_safetensors(tmp_path):
             assert (file.get_tensor(name) == value).all()
 
 
+def test_metadata_goes_with_the_model(tmp_path):
+    model, path = make(), tmp_path / "m"
+    model.save(path)
+    assert nn.load(path).metadata == {}
+    model.metadata = {"format": "free to use", "labels": '["a", "b"]'}
+    model.save(path)
+    assert nn.load(path).metadata == model.metadata
+    before = path.read_bytes()
+    for wrong in ({"count": 3}, {3: "count"}, None, [("a", "b")]):
+        model.metadata = wrong
+        with pytest.raises(ValueError, match="metadata: expected a dict of text by name, got"):
+            model.save(path)
+        assert path.read_bytes() == before
+
+
 def test_files_are_replaced_as_a_whole(tmp_path, monkeypatch):
     path = tmp_path / "m"
     model = make()
@@ -197,6 +212,8 @@ def layer(kind, **config):
         ({"model": description(layers=[])}, "at least one layer"),
         ({"model": description(layers=[3])}, "a class and a config"),
         ({"model": description(layers=[{"class": "Flatten", "config": {}}])}, "Input"),
+        ({"metadata": "{"}, "'metadata': not JSON"),
+        ({"metadata": '{"count": 3}'}, "'metadata': expected an object of texts"),
         ({"model": layer("Lambda")}, "Dense.*'Lambda'"),
         ({"model": layer("Dense")}, "Dense cannot be made"),
         ({"model": layer("Dropout", rate=2)}, "rate"),

@@ -30,6 +30,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
     parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
     metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": _as_json(model)}
+    if not _is_text_by_name(model.metadata):
+        raise ValueError(f"metadata: expected a dict of text by name, got {model.metadata!r}")
+    if model.metadata:
+        metadata["metadata"] = json.dumps(model.metadata)
     _write(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
 
 
@@ -38,6 +42,10 @@ def _as_json(model: Model) -> str:
         return json.dumps(describe(model))
     except TypeError as error:  # by a layer's get_config
         raise ValueError(f"layers: expected options that JSON can hold ({error})") from None
+
+
+def _is_text_by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
 
 
 def load(path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None) -> Model:
@@ -99,7 +107,18 @@ def _read(file: Any, custom_objects: Mapping[str, type[Layer]]) -> Model:  # noq
             )
     weights: list[Array] = [np.array(file.get_tensor(name)) for name in specs]
     model._restore(weights, dtype)
+    model.metadata = _own_metadata(metadata.get("metadata", "{}"))
     return model
+
+
+def _own_metadata(text: str) -> dict[str, str]:
+    try:
+        value: dict[str, str] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"metadata 'metadata': not JSON ({error})") from None
+    if not _is_text_by_name(value):
+        raise ValueError("metadata 'metadata': expected an object of texts")
+    return value
 
 
 def _build(text: str, custom_objects: Mapping[str, type[Layer]]) -> Model:

@@ -49,6 +49,9 @@ class Model(Network):
             each is called after its layer.
         name: what the model is called as a part of another.
 
+    Attributes:
+        metadata: text by name that goes with the model into its file; empty to begin with, and yours to fill.
+
     Raises:
         TypeError: something that is not a symbolic tensor.
         ValueError: an output that depends on other inputs, layers of one name, or shapes that do not fit.
@@ -439,7 +442,7 @@ class Model(Network):
         The file at `path` is replaced at once and as a whole, or not at all. Compilation and optimizer state are not kept.
 
         Raises:
-            ValueError: a layer of a class that a file cannot name.
+            ValueError: a layer of a class that a file cannot name, or `metadata` that is not text by name.
             OSError: the file cannot be written.
         """
         from nncore.io import save  # here: io imports the models it can read

@@ -41,6 +41,7 @@ class Network(Layer):
     def _begin(self, name: str | None, layers: Mapping[str, Layer], inputs: Slots, outputs: Slots) -> None:
         """What a model of any kind starts from."""
         Layer.__init__(self, name)
+        self.metadata: dict[str, str] = {}
         self._layers = dict(layers)
         self._inputs, self._outputs = inputs, outputs
         self._parts: dict[str, Owner] = {}  # by layer
