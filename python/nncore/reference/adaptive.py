@@ -34,8 +34,8 @@ def adam_step(
         v = beta_2 * v + (1 - beta_2) * g'^2      (and of their squares)
         p -= learning_rate / (1 - beta_1^t) * m / (sqrt(v) / sqrt(1 - beta_2^t) + epsilon)
 
-    The two powers make up for m and v having started at zero. With `epsilon_hat`, epsilon is divided by the root as well: the
-    end of section 2 of the paper, and what Keras and scikit-learn do.
+    The two powers make up for m and v having started at zero. With `epsilon_hat`, epsilon is divided by the root as well:
+    the end of section 2 of the paper, and what Keras and scikit-learn do.
 
     Raises:
         ValueError: `iteration` is less than 1.
