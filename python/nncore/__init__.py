@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nncore import (
+        callbacks,
         classic,
         data,
         datasets,
@@ -188,6 +189,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "callbacks",
     "classic",
     "data",
     "datasets",
@@ -225,6 +227,7 @@ _HOMES = (
     "differences",
 )
 _SUBMODULES = {
+    "callbacks",
     "classic",
     "data",
     "datasets",

@@ -34,10 +34,11 @@ class Feed(ABC):
     samples: int | None
 
     @abstractmethod
-    def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
+    def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass: what each call of `run` gave, with the sums so far.
 
-        The samples come in the order that `shuffle` draws, where the feed can choose it.
+        The samples come in the order that `shuffle` draws, where the feed can choose it. With `by_step` each call of `run`
+        is a single batch, with the same results to the bit.
         """
 
 
@@ -67,14 +68,17 @@ class ArrayFeed(Feed):
         """All samples in one batch."""
         return ArrayFeed(self._x, self._target, self.sample_weight, self.samples)
 
-    def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
+    def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass, a result for each call that the engine's deadline ended."""
-        return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)))
+        return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)), by_step)
 
-    def _in_order(self, run: Run, order: Order | None) -> Iterator[RunResult]:
+    def _in_order(self, run: Run, order: Order | None, by_step: bool) -> Iterator[RunResult]:
         position, sums = 0, _NO_SUMS
+        if by_step and order is None:
+            order = np.arange(self.samples)
         while position < self.samples:
-            result = run(self._x, self._target, self.sample_weight, order, position, self._batch_size, sums)
+            part = order[: position + self._batch_size] if by_step and order is not None else order
+            result = run(self._x, self._target, self.sample_weight, part, position, self._batch_size, sums)
             position, sums = result.position, result.sums
             yield result
 
@@ -90,9 +94,9 @@ class LoaderFeed(ArrayFeed):
             raise ValueError(f"x: expected a DataLoader with at least one batch, got {len(x)} samples with drop_last")
         self._loader = loader
 
-    def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
+    def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass: the loader's next epoch."""
-        return self._in_order(run, self._loader.next_order())
+        return self._in_order(run, self._loader.next_order(), by_step)
 
 
 class BatchFeed(Feed):
@@ -111,7 +115,7 @@ class BatchFeed(Feed):
         self.samples = None
         self._batches, self._check = batches, check
 
-    def results(self, run: Run, shuffle: np.random.Generator | None) -> Iterator[RunResult]:
+    def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass, a result for each batch, in the iterable's own order."""
         samples, sums = 0, _NO_SUMS
         for place, batch in enumerate(self._batches):

@@ -24,6 +24,7 @@ from nncore.optimizers import Optimizer
 from nncore.weighting import ClassWeight, check_sample_weight, combine
 
 if TYPE_CHECKING:
+    from nncore.callbacks import Callback
     from nncore.history import History
     from nncore.steps import StepResult
 
@@ -91,8 +92,12 @@ class Model(Network):
         verbose: int = 1,
         class_weight: ClassWeight | None = None,
         sample_weight: npt.ArrayLike | None = None,
+        callbacks: Callback | Sequence[Callback] = (),
+        initial_epoch: int = 0,
     ) -> History:
         """Train for `epochs` passes over the data.
+
+        Ctrl-C ends it by KeyboardInterrupt after a whole step; `history` then has what was done.
 
         Args:
             x: samples [n, ...] of any real dtype, or (without `y`) an iterable of batches (x, y) or (x, y, sample_weight),
@@ -100,7 +105,7 @@ class Model(Network):
                 shuffling.
             y: targets [n, ...], as the loss takes them.
             batch_size: samples per step; the last batch may be smaller.
-            epochs: how many passes.
+            epochs: how many passes, counted from epoch 0 also where `initial_epoch` says that training begins later.
             validation_data: a tuple (x, y) or (x, y, sample_weight) of arrays, or an iterable of batches, evaluated after
                 each epoch.
             validation_split: fraction of the arrays, taken from their end, to evaluate on instead of training.
@@ -110,9 +115,12 @@ class Model(Network):
                 ``"balanced"``: n / (classes * count), all classes alike (arrays only). It multiplies `sample_weight`.
             sample_weight: what each sample counts, [n], not negative. Losses and metrics, and the loss of each batch,
                 become weighted means, sum(w * value) / sum(w). A batch that weighs nothing changes nothing.
+            callbacks: one of `nncore.callbacks`, or a list of them, called in this order.
+            initial_epoch: the number of the epoch at which training begins, for callbacks and the history.
 
         Returns:
-            Losses and metrics of each epoch (means over its samples while training), those of validation with ``val_``.
+            `history`: losses and metrics of each epoch (means over its samples while training), those of validation with
+            ``val_``.
 
         Raises:
             RuntimeError: the model is not compiled with a loss.
@@ -145,6 +153,8 @@ class Model(Network):
             verbose=verbose,
             class_weight=class_weight,
             sample_weight=sample_weight,
+            callbacks=callbacks,
+            initial_epoch=initial_epoch,
         )
 
     def evaluate(
@@ -160,6 +170,35 @@ class Model(Network):
         from nncore import training  # here, as in fit
 
         return training.evaluate(self, x, y, batch_size, verbose, class_weight, sample_weight)
+
+    def partial_fit(
+        self,
+        x: npt.ArrayLike | Iterable[Any],
+        y: npt.ArrayLike | None = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        class_weight: ClassWeight | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> dict[str, float]:
+        """One pass over a part of an endless stream; returns its losses and metrics.
+
+        Like ``fit(..., epochs=1)`` it counts as an epoch for shuffles and schedules, but it leaves `history` alone.
+        Arguments and errors as in `fit`.
+
+        Source: scikit-learn ``MLPClassifier.partial_fit``.
+
+        >>> import numpy as np, nncore as nn
+        >>> model = nn.Sequential([nn.Dense(1)])
+        >>> model.compile(nn.SGD(0.1), "mse")
+        >>> for part in range(50):
+        ...     x = np.random.default_rng(part).uniform(-1, 1, (64, 1))
+        ...     logs = model.partial_fit(x, 2 * x + 1)
+        >>> logs["loss"] < 1e-3
+        True
+        """
+        from nncore import training  # here, as in fit
+
+        return training.partial_fit(self, x, y, batch_size, shuffle, class_weight, sample_weight)
 
     def train_on_batch(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None

@@ -14,6 +14,7 @@ from nncore.arrays import Array, real
 from nncore.engines.base import Engine
 from nncore.functional import Connections, Slots, Structured
 from nncore.graph import Graph, GraphBuilder, Owner, freeze
+from nncore.history import History
 from nncore.layers import Layer
 from nncore.layers.base import as_tensors
 from nncore.lbfgs import LBFGS, Memory
@@ -37,6 +38,8 @@ class Network(Layer):
     """What a model is apart from its training: layers, the graph that they build, an engine for it, and weights."""
 
     _connections: Connections
+    history: History
+    stop_training: bool
 
     def _begin(self, name: str | None, layers: Mapping[str, Layer], inputs: Slots, outputs: Slots) -> None:
         """What a model of any kind starts from."""
@@ -58,6 +61,7 @@ class Network(Layer):
         self._steps: Steps | None = None
         self._short: Callable[[object, object], dict[str, float] | None] | None = None  # for train_on_batch
         self._epochs = 0  # of training so far: each has its own order of samples
+        self.history, self.stop_training = History(), False
         self._forward_rows: int | None = None  # of the outputs, where backward may follow
         self._has_gradients = False
 

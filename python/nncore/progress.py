@@ -47,17 +47,18 @@ class Progress:
 
     Args:
         verbose: see `check_verbose`.
-        epochs: how many passes there will be.
+        epochs: the number of the last pass.
         title: the word before the pass's number; a single pass with a title other than ``"epoch"`` has no number.
+        first: how many passes there have been before.
     """
 
-    def __init__(self, verbose: int, epochs: int = 1, title: str = "epoch") -> None:
+    def __init__(self, verbose: int, epochs: int = 1, title: str = "epoch", first: int = 0) -> None:
         self._verbose = verbose
         self._epochs = epochs
         self._title = title
         self._bar: Any = None
         self._begin = time.perf_counter()
-        self._epoch = 0
+        self._first = self._epoch = first
         self._samples = 0
         self._total: int | None = None
         self._start = self._drawn = self._trained = self._begin
@@ -113,9 +114,9 @@ class Progress:
 
     def _left(self, done: float) -> float | None:
         """Seconds until the last pass ends, judged by the `done` passes; ``None`` before anything can be told."""
-        if not done:
+        if done <= self._first:
             return None
-        return (time.perf_counter() - self._begin) / done * (self._epochs - done)
+        return (time.perf_counter() - self._begin) / (done - self._first) * (self._epochs - done)
 
     def _close(self) -> None:
         if self._bar is not None:

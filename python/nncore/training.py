@@ -1,8 +1,10 @@
-"""The training loop: epochs over a feed, validation after each; and evaluation."""
+"""The training loop: epochs over a feed, validation after each, callbacks, checkpoints; and evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.arrays import positive
+from nncore.callbacks.base import Callback, CallbackList, Logs
 from nncore.feeds import ArrayFeed, Feed, LoaderFeed, Totals
 from nncore.history import History
 from nncore.inputs import make_feed, split, validation_feed
@@ -23,9 +26,28 @@ if TYPE_CHECKING:
     from nncore.evaluation import Evaluation
     from nncore.model import Model
 
-__all__ = ["evaluate", "fit"]
+__all__ = ["evaluate", "fit", "partial_fit"]
 
 _EPOCH_KEY = 2**63  # shuffles draw from keys above this, parameters from keys below
+
+
+@dataclass(eq=False, repr=False)
+class Plan:
+    """What one `fit` does.
+
+    Attributes:
+        feed: the data to train on.
+        validation: the data to evaluate on after each epoch, if any.
+        shuffle: whether each epoch draws an order of the samples.
+        epochs: the number of the epoch at which training ends.
+        first: that of the epoch at which it begins.
+    """
+
+    feed: Feed
+    validation: Feed | None
+    shuffle: bool
+    epochs: int
+    first: int = 0
 
 
 def fit(
@@ -41,13 +63,18 @@ def fit(
     verbose: int,
     class_weight: ClassWeight | None,
     sample_weight: npt.ArrayLike | None,
+    callbacks: Callback | Sequence[Callback],
+    initial_epoch: int,
 ) -> History:
     """See `Model.fit`."""
     batch_size, epochs = positive(batch_size, "batch_size"), positive(epochs, "epochs")
     verbose = check_verbose(verbose)
     if not isinstance(shuffle, (bool, np.bool_)):
         raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
-    feed = make_feed(model, x, y, sample_weight, batch_size, epochs, None if validation_split else class_weight)
+    if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or not 0 <= initial_epoch < epochs:
+        raise ValueError(f"initial_epoch: expected an integer from 0 to {epochs - 1}, got {initial_epoch!r}")
+    passes = epochs - initial_epoch
+    feed = make_feed(model, x, y, sample_weight, batch_size, passes, None if validation_split else class_weight)
     validation: Feed | None = None
     if validation_split:
         if validation_data is not None:
@@ -56,7 +83,7 @@ def fit(
         feed, validation = split(feed, validation_split)
         feed.sample_weight = model._weights_of(feed.target, feed.sample_weight, class_weight)
     elif validation_data is not None:
-        validation = validation_feed(model, validation_data, batch_size, epochs)
+        validation = validation_feed(model, validation_data, batch_size, passes)
 
     if isinstance(model.optimizer, LBFGS):
         if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
@@ -65,24 +92,66 @@ def fit(
     if isinstance(validation, ArrayFeed):
         _check_metrics(model, validation)
 
-    history = History()
-    with Progress(verbose, epochs) as progress:
-        for epoch in range(epochs):
-            order = generator(model._seed, _EPOCH_KEY + model._epochs) if shuffle else None
-            try:
-                logs = _pass(model, feed, True, progress, order)
-            except FloatingPointError as error:
-                error.add_note(
-                    f"in epoch {epoch + 1}; the weights are those before that step. Is the learning rate too high?"
-                )
-                raise
+    plan = Plan(feed, validation, bool(shuffle), epochs, initial_epoch)
+    params = {"epochs": epochs, "initial_epoch": plan.first, "validation": validation is not None, "verbose": verbose}
+    called = CallbackList(callbacks, model, params)
+    model.history, model.stop_training = History(), False
+    try:
+        with Progress(verbose, epochs, first=plan.first) as progress:
+            _train(model, plan, called, progress)
+    finally:
+        called.call("close")
+    return model.history
+
+
+def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress) -> None:
+    """The epochs of a plan."""
+    logs: Logs = {}
+    callbacks.call("on_train_begin", logs)
+    for epoch in range(plan.first, plan.epochs):
+        if model.stop_training:
+            break
+        began = time.perf_counter()
+        callbacks.call("on_epoch_begin", epoch, {})
+        training = _Epoch(model, plan.feed, progress, callbacks)
+        try:
+            logs = training.run(_order(model) if plan.shuffle else None)
+            rate = _learning_rate(model)
             model._epochs += 1
             progress.trained()
-            if validation is not None:
-                logs |= {f"val_{k}": v for k, v in _pass(model, validation, False, Progress(0)).items()}
-            progress.end(logs)
-            history.append(logs)
-    return history
+            if plan.validation is not None:
+                logs |= {f"val_{k}": v for k, v in _evaluate(model, plan.validation, Progress(0)).items()}
+        except BaseException as error:
+            model.history.unfinished = training.so_far()
+            if not isinstance(error, FloatingPointError):
+                raise
+            if callbacks.accept(error):
+                break
+            error.add_note(f"in epoch {epoch + 1}; the weights are those before that step. Is the learning rate too high?")
+            raise
+        progress.end(logs)
+        model.history.append(epoch, logs, rate, time.perf_counter() - began)
+        callbacks.call("on_epoch_end", epoch, logs)
+        model.history.amend(logs)
+    callbacks.call("on_train_end", logs)
+
+
+def partial_fit(
+    model: Model,
+    x: npt.ArrayLike | Iterable[Any],
+    y: npt.ArrayLike | None,
+    batch_size: int,
+    shuffle: bool,
+    class_weight: ClassWeight | None,
+    sample_weight: npt.ArrayLike | None,
+) -> Logs:
+    """See `Model.partial_fit`."""
+    feed = make_feed(model, x, y, sample_weight, positive(batch_size, "batch_size"), 1, class_weight)
+    if isinstance(model.optimizer, LBFGS):
+        raise ValueError("optimizer: expected one of steps, which has no use for all samples at once, got LBFGS")
+    logs = _Epoch(model, feed, Progress(0), None).run(_order(model) if shuffle else None)
+    model._epochs += 1
+    return logs
 
 
 def evaluate(
@@ -93,45 +162,96 @@ def evaluate(
     verbose: int,
     class_weight: ClassWeight | None,
     sample_weight: npt.ArrayLike | None,
-) -> dict[str, float]:
+) -> Logs:
     """See `Model.evaluate`."""
     feed = make_feed(model, x, y, sample_weight, positive(batch_size, "batch_size"), 1, class_weight)
     with Progress(check_verbose(verbose), title="evaluate") as progress:
-        logs = _pass(model, feed, False, progress)
+        logs = _evaluate(model, feed, progress)
         progress.trained()
         progress.end(logs)
     return logs
 
 
-def _pass(
-    model: Model, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None = None
-) -> dict[str, float]:
-    """One pass over the data: its losses and metrics."""
+def _order(model: Model) -> np.random.Generator:
+    """What the next epoch's order of samples is drawn from."""
+    return generator(model._seed, _EPOCH_KEY + model._epochs)
+
+
+def _learning_rate(model: Model) -> float:
+    """That of the last update."""
+    optimizer = model.optimizer
+    if isinstance(optimizer, LBFGS):
+        return optimizer.learning_rate
+    rates = optimizer.rates(max(model.engine.iterations - 1, 0), model._epochs, 1)
+    return float(rates[0] if len(rates) else optimizer.attrs["learning_rate"])
+
+
+class _Epoch:
+    """One pass of training: as few calls of the engine as there can be, or one for each step if a callback asks for it."""
+
+    def __init__(self, model: Model, feed: Feed, progress: Progress, callbacks: CallbackList | None) -> None:
+        self._model, self._feed, self._progress, self._callbacks = model, feed, progress, callbacks
+        self._means: Callable[[], Logs] = dict
+        self._samples = self._batch = 0
+
+    def run(self, shuffle: np.random.Generator | None) -> Logs:
+        """Train; the means of loss and metrics."""
+        model, totals = self._model, Totals(("loss", *self._model._objectives[0].names))
+        by_step = self._callbacks is not None and self._callbacks.wants_batches
+        step: Any = partial(model._step if model._stepwise else model._run, True)
+        self._progress.start(self._feed.samples)
+        run: Any = partial(self._with_hooks, step) if by_step else step
+        results: Iterator[Any] = self._feed.results(run, shuffle, by_step)
+        for result in results:
+            self._samples += result.samples
+            if model._stepwise:
+                self._means = result.means
+            else:
+                totals.add(result)
+                self._means = totals.means
+            self._progress.advance(result.samples, self._means)
+            if by_step and self._callbacks is not None:
+                self._callbacks.call("on_train_batch_end", self._batch, self._means())
+                self._batch += 1
+                if model.stop_training:
+                    break
+        return self._means()
+
+    def _with_hooks(self, step: Callable[..., object], *data: object) -> object:
+        if self._callbacks is not None:
+            self._callbacks.call("on_train_batch_begin", self._batch, {})
+        return step(*data)
+
+    def so_far(self) -> Logs:
+        """How many samples there were, and the means over these; nothing before the first."""
+        return {"samples": self._samples, **self._means()} if self._samples else {}
+
+
+def _evaluate(model: Model, feed: Feed, progress: Progress) -> Logs:
+    """One pass of evaluation: losses and metrics."""
     progress.start(feed.samples)
     if model._stepwise:
-        return _pass_in_steps(model, feed, train, progress, shuffle)
+        return _evaluate_in_steps(model, feed, progress)
     objective = model._objectives[0]
     totals = Totals(("loss", *objective.names))
-    evaluation = None if train or not objective.others else _evaluation(model)
-    for result in feed.results(partial(model._run, train) if evaluation is None else evaluation.run, shuffle):
+    evaluation = _evaluation(model) if objective.others else None
+    for result in feed.results(partial(model._run, False) if evaluation is None else evaluation.run, None):
         totals.add(result)
         progress.advance(result.samples, totals.means)
     return totals.means() if evaluation is None else totals.means() | evaluation.results()
 
 
-def _pass_in_steps(
-    model: Model, feed: Feed, train: bool, progress: Progress, shuffle: np.random.Generator | None
-) -> dict[str, float]:
-    logs: dict[str, float] = {}
+def _evaluate_in_steps(model: Model, feed: Feed, progress: Progress) -> Logs:
+    logs: Logs = {}
     for objective in model._objectives:
-        for metric in () if train else objective.others:
+        for metric in objective.others:
             metric.reset()
-    run: Any = partial(model._step, train)
-    results: Iterator[Any] = feed.results(run, shuffle)
+    run: Any = partial(model._step, False)
+    results: Iterator[Any] = feed.results(run, None)
     for result in results:
         progress.advance(result.samples, result.means)
         logs = result.means()
-    return logs if train or model._steps is None else logs | model._steps.results()
+    return logs if model._steps is None else logs | model._steps.results()
 
 
 def _check_metrics(model: Model, feed: ArrayFeed) -> None:
