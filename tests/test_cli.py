@@ -15,6 +15,7 @@ import pytest
 import nncore as nn
 import nncore.engines.native  # an editable install rebuilds itself now, which a captured stdout would not survive
 from nncore import cli
+from nncore.commands import demo
 
 
 def test_demo_learns_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +66,7 @@ def test_demo_without_matplotlib(
 
 @pytest.mark.parametrize(("argv", "message"), [
     ([], "required: COMMAND"),
-    (["train"], "invalid choice: 'train'"),
+    (["learn"], "invalid choice: 'learn'"),
     (["demo", "--epochs", "0"], "expected an integer from 1 to 100000, got '0'"),
     (["demo", "--epochs", "many"], "got 'many'"),
     (["demo", "--seed", "-1"], "from 0 to 18446744073709551615, got '-1'"),
@@ -102,7 +103,7 @@ def test_failures(
 
 def test_shifted_copies() -> None:
     image = np.arange(64).reshape(8, 8)
-    x, y = cli._with_shifted(image.reshape(1, 64), np.array([3]))
+    x, y = demo._with_shifted(image.reshape(1, 64), np.array([3]))
     assert y.tolist() == [3] * 5
     same, down, up, right, left = x.reshape(5, 8, 8)
     assert (same == image).all()
@@ -118,13 +119,13 @@ def test_shifted_copies() -> None:
 
 def test_curve_of_known_numbers() -> None:
     history = {"loss": [2.0, 1.0], "val_loss": [1.5, 0.25], "val_accuracy": [0.5, 0.75]}
-    assert cli._curve(history).splitlines() == [
+    assert demo._curve(history).splitlines() == [
         "epoch  train loss  test loss  test accuracy  test error",
         "    1      2.0000     1.5000        50.00 %  ########################################",
         "    2      1.0000     0.2500        75.00 %  ####################",
     ]
     perfect = {"loss": [0.0], "val_loss": [0.0], "val_accuracy": [1.0]}
-    assert cli._curve(perfect).splitlines()[1] == "    1      0.0000     0.0000       100.00 %"
+    assert demo._curve(perfect).splitlines()[1] == "    1      0.0000     0.0000       100.00 %"
 
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ MAY_IMPORT = {
 CORE_USERS = {
     "__init__.py",
     "bench/machine.py",
-    "cli.py",
+    "commands/info.py",
     "engines/native.py",
     "loss_ops.py",
     "node_ops.py",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Column", "Learner", "kind_of", "name_order", "numbers", "texts"]
+__all__ = ["Column", "Learner", "kind_of", "listed", "name_order", "numbers", "texts"]
 
 Kind = Literal["number", "bool", "category"]
 Array = npt.NDArray[Any]
@@ -97,6 +97,16 @@ def texts(array: Any, name: str) -> Any:  # noqa: ANN401
     if pa.types.is_floating(plain.type):
         plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
     return plain.cast(pa.string())
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a message: the first ten.
+
+    >>> listed("abc"), listed(map(str, range(99)))
+    ('a, b, c', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...')
+    """
+    shown = list(names)
+    return ", ".join([*shown[:10], *(["..."] if len(shown) > 10 else [])])
 
 
 def name_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.data.arrow import numbered, record_batches
-from nncore.data.columns import Column, Learner, kind_of, numbers, strategy_of, texts
+from nncore.data.columns import Column, Learner, kind_of, listed, numbers, strategy_of, texts
 
 __all__ = ["SchemaOptions", "TableSchema"]
 
@@ -274,14 +274,14 @@ def _with(first: Any, rest: Iterator[Any]) -> Iterator[Any]:  # noqa: ANN401
 def _column(batch: Any, name: str) -> Any:  # noqa: ANN401
     names = batch.schema.names
     if names.count(name) != 1:
-        raise ValueError(f"column {name!r}: expected it once in the table, got columns {', '.join(names)}")
+        raise ValueError(f"column {name!r}: expected it once in the table, got columns {listed(names)}")
     return batch.column(name)
 
 
 def _check_names(argument: str, wanted: Iterable[str], names: Iterable[str]) -> None:
     for name in wanted:
         if name not in names:
-            raise ValueError(f"{argument}: expected columns out of {', '.join(names)}, got {name!r}")
+            raise ValueError(f"{argument}: expected columns out of {listed(names)}, got {name!r}")
 
 
 def check_columns(names: Sequence[str], target: str | None, categorical: Sequence[str], ignore: Sequence[str]) -> None:
@@ -326,8 +326,7 @@ def _fill(column: Column, missing: int, rows: int, row: int) -> Any:  # noqa: AN
 
 
 def _unknown(known: Sequence[str], value: str, row: int) -> str:
-    shown = ", ".join(map(repr, known[:10])) + (", ..." if len(known) > 10 else "")
-    return f"expected one of {shown}, got {value!r} in row {row}"
+    return f"expected one of {listed(map(repr, known))}, got {value!r} in row {row}"
 
 
 def _sound(schema: TableSchema) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.data.arrow import need_pyarrow
+from nncore.data.columns import listed
 from nncore.data.schema import SchemaOptions, TableSchema, check_columns
 
 __all__ = ["Table", "learn_schema", "read_csv", "read_parquet", "stream_table"]
@@ -217,7 +218,7 @@ def _columns(
         return [name for name in names if name not in options.get("ignore", ())], target
     for column in schema.columns:
         if names.count(column.name) != 1:
-            raise ValueError(f"column {column.name!r}: expected it once in the table, got columns {', '.join(names)}")
+            raise ValueError(f"column {column.name!r}: expected it once in the table, got columns {listed(names)}")
     target = schema.target if schema.target in names else None
     return [column.name for column in schema.columns] + ([] if target is None else [target]), target
 
