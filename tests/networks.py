@@ -8,7 +8,7 @@ from nncore.optable import OPS
 
 def dense(b, x, units, name, use_bias=True):
     """A dense node with parameters of its own."""
-    parameters = [b.parameter(f"{name}.kernel", (b.shape(x)[0], units))]
+    parameters = [b.parameter(f"{name}.kernel", (b.shape(x)[-1], units))]
     if use_bias:
         parameters.append(b.parameter(f"{name}.bias", (units,)))
     return b.node("dense", [x], {"units": units, "use_bias": use_bias}, parameters)
@@ -77,6 +77,18 @@ def shared():
     kernel, bias = b.parameter("kernel", (4, 4)), b.parameter("bias", (4,), trainable=False)
     h = b.node("tanh", [b.node("dense", [x], {"units": 4}, [kernel, bias])])
     return b.build([b.node("dense", [h], {"units": 4, "use_bias": False}, [kernel])])
+
+
+def positions(widths=(7, 5)):
+    """Dense layers over several positions, one of them used twice, on an input that another layer reads too."""
+    b = GraphBuilder()
+    x, (inner, outer) = b.input((2, 3, 5)), widths
+    h = b.node("tanh", [dense(b, x, inner, "d0")])
+    h = dense(b, h, outer, "d1", use_bias=False)
+    kernel, bias = b.parameter("shared", (outer, outer)), b.parameter("bias", (outer,))
+    for _ in range(2):
+        h = b.node("sigmoid", [b.node("dense", [h], {"units": outer}, [kernel, bias])])
+    return b.build([h, dense(b, x, 2, "d2")])
 
 
 def normalized(frozen=False):

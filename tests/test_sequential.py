@@ -35,8 +35,8 @@ def test_the_shape_of_the_first_data():
 def test_a_shape_that_does_not_fit_leaves_the_shape_open():
     model = nn.Sequential([nn.Dense(2)])
     model.compile(engine="reference")
-    with pytest.raises(ValueError, match=r"layer 'dense'.*got shape \(2, 3\).*Flatten"):
-        model.predict(np.zeros((5, 2, 3)))
+    with pytest.raises(ValueError, match=r"layer 'dense'.*got a scalar"):
+        model.predict(np.zeros(5))
     assert model.predict(np.zeros((5, 3))).shape == (5, 2)
 
 
@@ -62,7 +62,7 @@ SHARED = nn.Dense(2)
         ([nn.Dense], TypeError, "the class"),
         ([nn.Dense(2), "relu"], TypeError, "position 1, got 'relu'"),
         ([nn.Dense(2), nn.Input((2,))], ValueError, "first position"),
-        ([nn.Input((2, 2)), nn.Dense(2, name="head")], ValueError, "layer 'head'"),
+        ([nn.Input(()), nn.Dense(2, name="head")], ValueError, "layer 'head'"),
         (nn.Dense(2), TypeError, "iterable"),
     ],
 )

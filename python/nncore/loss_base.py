@@ -219,7 +219,7 @@ class ClassLoss(Loss):
     def check_output(self, shape: Shape) -> None:
         """Raise ValueError unless the output is one vector of at least two scores per sample, with a weight for each."""
         if len(shape) != 1 or shape[0] < 2:
-            hint = self.hint if shape == (1,) else ""
+            hint = self.hint if shape == (1,) else "; a Flatten makes each sample a vector" if len(shape) > 1 else ""
             raise ValueError(
                 f"loss {self.name!r}: expected an output of shape (n, classes >= 2), got {batch_shape(shape)}{hint}"
             )

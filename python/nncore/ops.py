@@ -740,13 +740,15 @@ def matmul_backward(a: npt.ArrayLike, b: npt.ArrayLike, dy: npt.ArrayLike) -> tu
 
 
 def _dense_arrays(x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
+    """The vectors of x as a matrix [vectors, K], w, and b."""
     x, w, *bias = as_floats(x=x, w=w) if b is None else as_floats(x=x, w=w, b=b)
-    check_shape("x", x, (None, None))
-    check_shape("w", w, (x.shape[1], None))
+    check_shape("x", x, (None,) * max(2, x.ndim))
+    check_shape("w", w, (x.shape[-1], None))
+    vectors = _aligned(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]))
     if not bias:
-        return _aligned(x), _aligned(w), None
+        return vectors, _aligned(w), None
     check_shape("b", bias[0], (w.shape[1],))
-    return _aligned(x), _aligned(w), np.ascontiguousarray(bias[0])
+    return vectors, _aligned(w), np.ascontiguousarray(bias[0])
 
 
 def _check_activation(name: str) -> None:
@@ -777,13 +779,14 @@ def dense(
         z = dense(x, w, b)
         result: Array = globals()[activation](z, out=out)
         return result
+    leading = np.shape(x)[:-1]
     x, w, b = _dense_arrays(x, w, b)
-    shape = (x.shape[0], w.shape[1])
+    shape = (*leading, w.shape[1])
     if out is not None:
         check_out(out, shape, x.dtype)
     shared = out is not None and any(np.may_share_memory(out, array) for array in (x, w))
     y = np.empty(shape, x.dtype) if out is None or shared else out
-    _core.dense(x, w, b, y, activation, _encoded(activation))
+    _core.dense(x, w, b, y.reshape(len(x), w.shape[1]), activation, _encoded(activation))
     if out is None or y is out:
         return y
     out[...] = y
@@ -800,15 +803,16 @@ def dense_backward(
     activation: str = "identity",
 ) -> tuple[Array, Array, Array | None]:
     _check_activation(activation)
-    x, w, bias = _dense_arrays(x, w, b)
     y, dy = _contiguous(y=y, dy=dy)
-    z = dense(x, w, bias)
-    dz: Array = globals()[f"{activation}_backward"](z, y, dy)
+    z = dense(x, w, b)
+    shape = np.shape(x)
+    x, w, bias = _dense_arrays(x, w, b)
+    dz: Array = globals()[f"{activation}_backward"](z, y, dy).reshape(len(x), w.shape[1])
     db = None
     if bias is not None:
         db = np.empty(w.shape[1], dz.dtype)
         _core.column_sums(dz, db)
-    return matmul(dz, w.T), matmul(x.T, dz), db
+    return matmul(dz, w.T).reshape(shape), matmul(x.T, dz), db
 
 
 def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:

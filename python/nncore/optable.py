@@ -205,14 +205,12 @@ class Rule(Row):
 
 
 def _dense_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:
-    if len(shapes[0]) != 1:
-        raise ValueError(f"input of 'dense': expected a vector per sample, got shape {shapes[0]} (put a Flatten before it)")
-    return (int(attrs["units"]),)
+    return (*_last_axis("dense", shapes[0])[:-1], int(attrs["units"]))
 
 
 def _dense_parameters(shapes: tuple[Shape, ...], attrs: Attrs) -> dict[str, Shape]:
     units = int(attrs["units"])
-    return {"kernel": (shapes[0][0], units)} | ({"bias": (units,)} if attrs["use_bias"] else {})
+    return {"kernel": (shapes[0][-1], units)} | ({"bias": (units,)} if attrs["use_bias"] else {})
 
 
 def _flatten_shape(shapes: tuple[Shape, ...], attrs: Attrs) -> Shape:

@@ -14,7 +14,7 @@ from nncore.optable import LossSpec, RuleSpec
 SGD = RuleSpec("sgd", {"learning_rate": 0.1})
 MSE = LossSpec("mse")
 ENTROPY = LossSpec("cross_entropy")
-GRAPHS = [networks.deep, networks.activations, networks.residual, networks.shared]
+GRAPHS = [networks.deep, networks.activations, networks.residual, networks.shared, networks.positions]
 
 
 def make(engine_name, graph, dtype="float64", seed=5):

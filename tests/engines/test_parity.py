@@ -114,7 +114,11 @@ def test_fifty_steps_with_what_surrounds_a_rule(options, rule, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "make",
-    [networks.deep, networks.activations, networks.axes, networks.residual, networks.shared, networks.merging, *NORMALIZED],
+    [
+        *(networks.deep, networks.activations, networks.axes, networks.residual, networks.shared, networks.merging),
+        *(networks.positions, partial(networks.positions, (16, 150)), partial(networks.positions, (33, 64))),
+        *NORMALIZED,
+    ],
 )
 def test_outputs_and_every_gradient(make, dtype):
     graph = make()

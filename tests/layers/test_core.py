@@ -15,6 +15,7 @@ EXAMPLES = [
     nn.Input((3, 2), name="in"),
     nn.Dense(5, activation="tanh", use_bias=False, kernel_initializer=nn.TruncatedNormal(stddev=0.1), name="d"),
     nn.Dense(5, bias_initializer=nn.Constant(0.5)),
+    nn.Dense(5, activation=nn.Activation("leaky_relu", negative_slope=0.2), name="sloping"),
     nn.Activation("leaky_relu", negative_slope=0.25),
     nn.Activation("gelu", approximate="tanh", name="g"),
     nn.Dropout(0.5),
@@ -123,6 +124,27 @@ def test_bad_options(make, error, words):
         make()
 
 
-def test_dense_wants_vectors():
-    with pytest.raises(ValueError, match=r"vector per sample, got shape \(2, 3\).*Flatten"):
-        build(nn.Dense(3), (2, 3))
+def test_dense_acts_on_the_last_axis():
+    builder, node = build(nn.Dense(5), (2, 3))
+    graph = builder.build([node])
+    assert graph.output_shapes == ((2, 5),)
+    assert [p.shape for p in graph.parameters] == [(3, 5), (5,)]
+    with pytest.raises(ValueError, match="'dense': expected at least one axis per sample, got a scalar"):
+        build(nn.Dense(3), ())
+
+
+def test_dense_takes_an_activation_with_options(tmp_path):
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(4, activation=nn.Activation("elu", alpha=0.5, name="unused"))])
+    assert [(n.op, dict(n.attrs)) for n in model.graph.nodes][-1] == ("elu", {"alpha": 0.5})
+    assert list(model.parameters()) == ["dense.kernel", "dense.bias"]
+    model.save(tmp_path / "m.safetensors")
+    assert dict(nn.load(tmp_path / "m.safetensors").graph.nodes[-1].attrs) == {"alpha": 0.5}
+    assert nn.Dense(2, activation=nn.Activation("elu")).get_config()["activation"] == "elu"
+    with pytest.raises(TypeError, match=r"activation: expected a name, an nn\.Activation or None, got PReLU"):
+        nn.Dense(4, activation=nn.PReLU())
+
+
+def test_classes_over_positions_are_refused_with_a_hint():
+    model = nn.Sequential([nn.Input((28, 28)), nn.Dense(10)])
+    with pytest.raises(ValueError, match=r"got \(n, 28, 10\).*Flatten"):
+        model.compile(loss="cross_entropy")

@@ -97,3 +97,30 @@ def test_fit_is_the_loop_over_batches(engine_name):
             stepper.step()
             total += value.item() * len(X[rows])
         assert history.history["loss"][epoch] == pytest.approx(total / 64, abs=1e-10)
+
+
+def test_dense_over_positions(engine_name):
+    """Five steps of layers on the last axis of samples [4, 3, 5], one of them used twice, beside `torch.nn.Linear`."""
+    rng = np.random.default_rng(6)
+    x, t = rng.standard_normal((7, 4, 3, 5)), rng.standard_normal((7, 4, 3, 2))
+    twice = nn.Dense(20, activation="tanh")
+    start = nn.Input((4, 3, 5))
+    model = nn.Model(start, nn.Dense(2)(twice(twice(nn.Dense(20)(start)))))
+    model.compile(nn.SGD(0.1), "mse", engine=engine_name, dtype="float64")
+    theirs = [torch.nn.Linear(a, b, dtype=torch.float64) for a, b in ((5, 20), (20, 20), (20, 2))]
+    with torch.no_grad():
+        for layer, (kernel, bias) in zip(theirs, zip(*[iter(model.get_weights())] * 2, strict=True), strict=True):
+            layer.weight.copy_(torch.tensor(kernel.T))
+            layer.bias.copy_(torch.tensor(bias))
+    optimizer = torch.optim.SGD([p for layer in theirs for p in layer.parameters()], 0.1)
+    first, middle, last = theirs
+    for _ in range(5):
+        optimizer.zero_grad()
+        y = last(torch.tanh(middle(torch.tanh(middle(first(torch.tensor(x)))))))
+        loss = torch.nn.functional.mse_loss(y, torch.tensor(t))
+        loss.backward()
+        optimizer.step()
+        assert model.train_on_batch(x, t)["loss"] == pytest.approx(loss.item(), rel=1e-12)
+    weights = [p for layer in theirs for p in (layer.weight.T, layer.bias)]
+    for ours, other in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(ours, other.detach().numpy(), rtol=0, atol=1e-12)

@@ -1,4 +1,4 @@
-// dense: y = x W + b, with x [rows, K], W [K, N], b [N], y [rows, N].
+// dense: y = x W + b, with x [rows, K], W [K, N], b [N], y [rows, N]; dense_positions.cpp has samples of more axes.
 #include "core/ops/factories.hpp"
 
 namespace nncore {
@@ -84,6 +84,7 @@ class Dense final : public Op<T> {
 
 template <class T>
 std::unique_ptr<Op<T>> make_dense(const Kernels<T>& kernels, const NodeInfo& node) {
+  if (node.widths[0] != node.last_axis) return make_dense_positions(kernels, node);
   return std::make_unique<Dense<T>>(kernels, node);
 }
 template std::unique_ptr<Op<float>> make_dense(const Kernels<float>&, const NodeInfo&);

@@ -18,6 +18,8 @@ struct AxisView {
 template <class T>
 std::unique_ptr<Op<T>> make_dense(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
+std::unique_ptr<Op<T>> make_dense_positions(const Kernels<T>& kernels, const NodeInfo& node);
+template <class T>
 std::unique_ptr<Op<T>> make_dropout(const Kernels<T>& kernels, const NodeInfo& node);
 template <class T>
 std::unique_ptr<Op<T>> make_add(const Kernels<T>& kernels, const NodeInfo& node);

@@ -57,13 +57,14 @@ class Input(Layer, Tensor):
 
 
 class Dense(Weighted):
-    """y = activation(x @ kernel + bias).
+    """y = activation(x @ kernel + bias) for each vector along the last axis.
 
-    x [n, k], kernel [k, units], bias [units], y [n, units].
+    x [n, ..., k], kernel [k, units], bias [units], y [n, ..., units].
 
     Args:
         units: width of the output.
-        activation: an activation by name, or ``None`` for none; one with options is an `Activation` of its own.
+        activation: an activation by name, an `Activation` with its options, or ``None``. One with weights, `PReLU`, is a
+            layer of its own.
         use_bias: whether there is a bias.
         kernel_initializer, bias_initializer: names or objects of `nncore.initializers`, or functions
             ``(shape, rng) -> array``.
@@ -73,12 +74,16 @@ class Dense(Weighted):
         name, trainable: see `Layer`; the parameters are called ``<name>.kernel`` and ``<name>.bias``.
 
     Source: Keras ``Dense``.
+
+    >>> import nncore as nn
+    >>> nn.Dense(3, activation=nn.Activation("leaky_relu", negative_slope=0.2))(nn.Input((5, 2))).shape
+    (5, 3)
     """
 
     def __init__(
         self,
         units: int,
-        activation: str | None = None,
+        activation: str | Activation | Mapping[str, Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: Initial = "glorot_uniform",
         bias_initializer: Initial = "zeros",
@@ -89,8 +94,12 @@ class Dense(Weighted):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        if activation is not None:
-            _check_activation(activation, {})
+        if isinstance(activation, str):
+            activation = Activation(activation)
+        elif isinstance(activation, Mapping):  # as get_config describes it
+            activation = Activation.from_config(dict(activation))
+        if activation is not None and not isinstance(activation, Activation):
+            raise TypeError(f"activation: expected a name, an nn.Activation or None, got {activation!r}")
         self.activation = activation
         super().__init__(
             "dense",
@@ -105,11 +114,12 @@ class Dense(Weighted):
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add a dense node and the activation's."""
         node = super().build(builder, inputs, name)
-        return node if self.activation is None else builder.node(self.activation, [node], name=name)
+        return node if self.activation is None else self.activation.build(builder, [node], name)
 
     def get_config(self) -> dict[str, Any]:
-        """The options; an initialiser as ``[name, options]``, a regularizer or constraint as its options."""
-        return {"activation": self.activation, **super().get_config()}
+        """The options; an initialiser as ``[name, options]``, what else is an object as its options."""
+        activation = None if self.activation is None else self.activation.described()
+        return {"activation": activation, **super().get_config()}
 
 
 class _OneOp(Layer):
@@ -131,13 +141,21 @@ class Activation(_OneOp):
     """An activation by name, with its options: ``Activation("leaky_relu", negative_slope=0.2)``.
 
     The names and options are the rows of `nncore.optable.OPS` marked ``activation``; the functions of `nncore.ops` of the
-    same names tell what they do. An ``axis`` counts the batch axis, which it may not be: 1 .. rank, or negative from the
-    last. The shape is unchanged, but ``glu`` and ``maxout`` give one part of their axis for two or more.
+    same names tell what they do. One layer is there for all of them: Keras's ``LeakyReLU(0.3)`` is
+    ``Activation("leaky_relu", negative_slope=0.3)``, its ``Softmax()`` ``Activation("softmax")``. An ``axis`` counts
+    the batch axis, which it may not be: 1 .. rank, or negative from the last. The shape is unchanged, but ``glu`` and
+    ``maxout`` give one part of their axis for two or more.
     """
 
     def __init__(self, activation: str, name: str | None = None, **attrs: AttrValue) -> None:
         _check_activation(activation, attrs)
         super().__init__(activation, attrs, name)
+
+    def described(self) -> str | dict[str, Any]:
+        """The activation alone: its name, with those options that are not the defaults."""
+        row = OPS[self._op].attrs
+        options = {key: value for key, value in self._attrs.items() if value != row[key].default}
+        return {"activation": self._op, **options} if options else self._op
 
     def get_config(self) -> dict[str, Any]:
         """The options."""

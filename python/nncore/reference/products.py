@@ -70,17 +70,17 @@ def dense(
     *,
     out: Array | None = None,
 ) -> Array:
-    """``y = activation(x w + b)``, the bias added to every row.
+    """``y = activation(x w + b)`` for each vector along the last axis of x.
 
     Args:
-        x: ``[rows, K]``.
+        x: ``[rows, ..., K]``.
         w: ``[K, N]``.
         b: ``[N]``, or None.
         activation: the name of an activation, which then has its default attributes.
         out: receives the result.
 
     Returns:
-        ``[rows, N]``, or what the activation makes of that shape.
+        ``[rows, ..., N]``, or what the activation makes of that shape.
 
     Raises:
         TypeError: an array of another dtype than real numbers.
@@ -110,8 +110,10 @@ def dense_backward(
         dx = dz w^T,  dw = x^T dz       (the matrix product's backward)
         db = sum over rows of dz        (b enters every row with factor 1)
 
+    where each vector along the last axis of x is a row.
+
     Args:
-        x: ``[rows, K]``, as given to `dense`.
+        x: ``[rows, ..., K]``, as given to `dense`.
         w: ``[K, N]``, as given to `dense`.
         b: ``[N]`` or None, as given to `dense`.
         y: the result of `dense`.
@@ -119,7 +121,7 @@ def dense_backward(
         activation: as given to `dense`.
 
     Returns:
-        dx ``[rows, K]``, dw ``[K, N]``, and db ``[N]`` or None.
+        dx ``[rows, ..., K]``, dw ``[K, N]``, and db ``[N]`` or None.
 
     >>> dense_backward([[1.0, 2.0]], [[3.0], [4.0]], [0.5], [[11.5]], [[1.0]])
     (array([[3., 4.]]), array([[1.],
@@ -128,8 +130,9 @@ def dense_backward(
     _, backward = _activation(activation)
     x, w, bias = _dense_arrays(x, w, b)
     dz = backward(x @ w + bias, y, dy)
-    dx, dw = matmul_backward(x, w, dz)
-    return dx, dw, None if b is None else dz.sum(axis=0)
+    rows = dz.reshape(-1, w.shape[1])
+    dx, dw = matmul_backward(x.reshape(-1, w.shape[0]), w, rows)
+    return dx.reshape(x.shape), dw, None if b is None else rows.sum(axis=0)
 
 
 def _activation(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
@@ -142,8 +145,8 @@ def _activation(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
 def _dense_arrays(x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None) -> tuple[Array, Array, Array]:
     """x, w and b checked, in one dtype; no bias is a bias of zeros."""
     x, w = as_floats(x=x, w=w)
-    check_shape("x", x, (None, None))
-    check_shape("w", w, (x.shape[1], None))
+    check_shape("x", x, (None,) * max(2, x.ndim))
+    check_shape("w", w, (x.shape[-1], None))
     if b is None:
         return x, w, np.zeros(w.shape[1], x.dtype)
     x, w, b = as_floats(x=x, w=w, b=b)
