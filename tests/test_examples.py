@@ -14,7 +14,7 @@ import pytest
 import nncore as nn
 
 FOLDER = Path(__file__).parents[1] / "examples"
-TESTED = {"finite_differences", "mnist", "mnist_best", "own_loop", "xor"}
+TESTED = {"finite_differences", "mnist", "mnist_best", "own_loop", "two_outputs", "xor"}
 
 
 def example(name: str) -> ModuleType:
@@ -135,5 +135,12 @@ def test_mnist_best_learns_and_draws(tiny_mnist: Path, engine_name: str, capsys:
     ]
     assert example("mnist_best").main(command) <= 0.05
     out = capsys.readouterr().out
-    assert [out.count(f"seed {seed}, epoch 8: ") for seed in range(3)] == [1, 1, 0]
+    assert [out.count(f"seed {seed}: test error") for seed in range(3)] == [1, 1, 0]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_outputs_learn(engine_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = example("two_outputs").main(["--epochs", "6", "--engine", engine_name])
+    assert found["digit_accuracy"] > 0.9
+    assert found["sum_mae"] < 1.5  # always saying the mean is off by 3.2
+    assert f"digits right: {100 * found['digit_accuracy']:.1f} %" in capsys.readouterr().out

@@ -227,3 +227,30 @@ def test_any_binary_scores(samples, piece):
     for kind, reference in ((metrics.ROCAUC, sk.roc_auc_score), (metrics.AveragePrecision, sk.average_precision_score)):
         expected = reference(true, score, sample_weight=weight)
         assert streamed(kind(), true, score, weight, piece) == pytest.approx(expected, **TIGHT)
+
+
+SIGNS = np.where(generator(4).random(SAMPLES) < 0.4, -1, 1)
+
+
+@WEIGHTS
+def test_labels_of_minus_one_and_one(weighted):
+    """Beside a single score, or classes -1 and 1; in pieces that may have one of the two alone."""
+    score, weight = 0.5 * SIGNS + generator(5).standard_normal(SAMPLES), weight_of(weighted)
+    side = np.where(score > 0, 1, -1)
+    for metric, expected in (
+        (metrics.Precision(threshold=0.0), sk.precision_score(SIGNS, side, sample_weight=weight)),
+        (metrics.Recall(threshold=0.0), sk.recall_score(SIGNS, side, sample_weight=weight)),
+        (metrics.F1("macro", threshold=0.0), sk.f1_score(SIGNS, side, average="macro", sample_weight=weight)),
+        (metrics.ROCAUC(), sk.roc_auc_score(SIGNS, score, sample_weight=weight)),
+        (metrics.AveragePrecision(), sk.average_precision_score(SIGNS, score, sample_weight=weight)),
+    ):
+        assert streamed(metric, SIGNS, score, weight, piece=3) == pytest.approx(expected, **TIGHT)
+    accuracy = sk.accuracy_score(SIGNS, side, sample_weight=weight)
+    assert streamed(metrics.Accuracy(), SIGNS, side, weight, piece=3) == pytest.approx(accuracy, **TIGHT)
+    np.testing.assert_array_equal(streamed(metrics.ConfusionMatrix(), SIGNS, side), sk.confusion_matrix(SIGNS, side))
+
+
+def test_minus_one_is_no_class_among_several():
+    for true, predicted in ((SIGNS, probabilities(SAMPLES, 3, False)), ([0, -1], [0.2, 0.7]), ([-1, 1], [0, -1])):
+        with pytest.raises(ValueError, match=r"expected classes from 0 to .*, got -1"):
+            metrics.Accuracy().update(true, predicted)

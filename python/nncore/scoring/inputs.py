@@ -39,14 +39,19 @@ def weights(sample_weight: npt.ArrayLike | None, rows: int) -> Float64:
     return array.astype(np.float64)
 
 
-def labels(value: npt.ArrayLike, what: str) -> Int64:
-    """Classes [n]: whole numbers from 0, [n] or [n, 1], or for rows [n, classes] the place of the largest."""
+def labels(value: npt.ArrayLike, what: str, signs: bool = False) -> Int64:
+    """Classes [n]: whole numbers from 0, [n] or [n, 1], or for rows [n, classes] the place of the largest.
+
+    With `signs`, as where a prediction has two classes, -1 and 1 may stand for 0 and 1.
+    """
     array = _rows(value, what)
     if array.ndim == 2 and array.shape[1] > 1:
         return np.asarray(array.argmax(axis=1), np.int64)
     if array.ndim > 2:
         raise ValueError(f"{what}: expected classes (n,) or one row per sample (n, classes), got shape {array.shape}")
     array = array.reshape(len(array))
+    if signs and (array == -1).any() and np.isin(array, (-1, 1)).all():
+        return np.asarray(array > 0, np.int64)
     if array.dtype.kind == "f" and (array != np.floor(array)).any():
         row = int((array != np.floor(array)).argmax())
         raise ValueError(f"{what}: expected classes 0, 1, ..., got {array[row]} in row {row}")
@@ -60,15 +65,16 @@ def class_pair(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, threshold: float) -
     """True and predicted classes [n], and how many classes the prediction is a choice of (0: it does not say).
 
     Args:
-        y_true: as in `labels`.
+        y_true: as in `labels`; beside a single score or classes -1 and 1 these may be -1 and 1 too.
         y_pred: scores [n, classes], of which the largest (the first of equals) is the prediction; scores of class 1 as
             floats [n] or [n, 1], which is the prediction above `threshold`; or classes as integers [n] or [n, 1].
         threshold: see y_pred.
     """
     predicted = _rows(y_pred, "y_pred")
-    true = labels(y_true, "y_true")
+    several = predicted.ndim == 2 and predicted.shape[1] > 1
+    true = labels(y_true, "y_true", signs=not several)
     _same_rows(true, len(predicted), "y_true")
-    if predicted.ndim == 2 and predicted.shape[1] > 1:
+    if several:
         classes = predicted.shape[1]
     elif predicted.dtype.kind == "f" and predicted.size == len(predicted):
         predicted, classes = (predicted > threshold).astype(np.int64), 2
@@ -77,11 +83,13 @@ def class_pair(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, threshold: float) -
     if classes and true.size and true.max() >= classes:
         row = int((true >= classes).argmax())
         raise ValueError(f"y_true: expected classes from 0 to {classes - 1}, got {true[row]} in row {row}")
-    return true, labels(predicted, "y_pred"), classes
+    return true, labels(predicted, "y_pred", signs=not several), classes
 
 
 def scores(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> tuple[Int64, Float64]:
     """True classes [n], and scores [n, classes]; scores of class 1 alone, [n] or [n, 1], come as [n, 1].
+
+    Beside the latter the true classes may be -1 and 1.
 
     Raises:
         ValueError: other shapes, or a class that has no score.
@@ -90,7 +98,7 @@ def scores(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> tuple[Int64, Float64
     if predicted.ndim > 2:
         raise ValueError(f"y_pred: expected scores (n,) or (n, classes), got shape {predicted.shape}")
     predicted = predicted.reshape(len(predicted), -1).astype(np.float64)
-    true = labels(y_true, "y_true")
+    true = labels(y_true, "y_true", signs=predicted.shape[1] == 1)
     _same_rows(true, len(predicted), "y_true")
     classes = max(predicted.shape[1], 2)
     if true.size and true.max() >= classes:
