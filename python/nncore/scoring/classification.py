@@ -2,8 +2,8 @@
 
 Where nothing else is said, targets are classes [n] or [n, 1], or rows [n, classes] of which the largest counts (one-hot,
 probabilities); predictions are scores [n, classes], of which the largest counts (the first of equals), scores of class 1 as
-floats [n] or [n, 1], which stand for class 1 above the threshold, or classes as integers [n]. Of two classes, targets may be
--1 and 1, as hinge losses have them.
+floats [n] or [n, 1], which stand for class 1 above the threshold, or classes as integers [n]. Beside these two, targets may
+also be -1 and 1, as hinge losses have them.
 """
 
 from __future__ import annotations
