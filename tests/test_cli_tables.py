@@ -155,6 +155,14 @@ def test_regression(tmp_path, capsys):
     )
 
 
+def test_regression_without_validation(tmp_path, capsys):
+    path = write(tmp_path / "line.csv", [["x", "y"], *([x, 3 * x + 7] for x in range(40))])
+    command = ["train", str(path), "--target", "y", "--task", "regression", "--hidden", "8", "--learning-rate", "0.02"]
+    assert main([*command, "--epochs", "60", "--out", str(tmp_path / "m"), "--quiet"]) == 0
+    assert main(["evaluate", str(tmp_path / "m"), str(path)]) == 0
+    assert scores(capsys.readouterr().out)["r2"] > 0.99
+
+
 def test_one_seed_one_model(wine, tmp_path):
     command = ["train", str(wine / "train.csv"), "--target", "kind", "--task", "classification", "--hidden", "8"]
     command += ["--epochs", "2", "--dropout", "0.1", "--validation-split", "0.2", "--quiet", "--batch-size", "16"]

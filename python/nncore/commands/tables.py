@@ -119,7 +119,7 @@ def _train(args: argparse.Namespace) -> None:
     if args.patience is not None:
         print(f"the best validation loss was that of epoch {stopping.best_epoch + 1}, whose weights are kept")
 
-    model = network if classes else nn.Sequential([network, nn.Rescaling(scale, offset)])
+    model = network if classes else nn.Sequential([nn.Input(x.shape[1:]), network, nn.Rescaling(scale, offset)])
     model.metadata[_SCHEMA] = table.schema.to_json()
     if len(held_x):
         _report("validation", _scores(model, held_x, held_y, table.schema))
