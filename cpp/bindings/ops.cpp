@@ -1,4 +1,6 @@
 // Bindings of the kernels as functions on arrays; nncore/ops.py checks and converts before it calls them.
+#include <array>
+
 #include "bindings/bindings.hpp"
 #include "core/cpu.hpp"
 #include "core/functions.hpp"
@@ -281,23 +283,29 @@ double loss_of(const std::string& name, const py::array& pred, const py::array& 
   });
 }
 
-void rule_step_of(const std::string& name, const py::array& p, const py::array& g, const std::vector<py::array>& states,
-                  const std::vector<double>& hyper, double iteration) {
-  expect_size(g, p.size(), "g");
-  with_type(p, [&](auto zero) {
+// One step on p, g and the states; false, and nothing done, unless all are C-contiguous arrays of the dtype and the shape
+// of p, and those that are written may be.
+bool rule_step_of(const std::string& name, const py::tuple& arrays, const std::vector<double>& hyper, double iteration) {
+  const size_t count = arrays.size();
+  if (count < 2 || count > 2 + kMaxStates) throw std::invalid_argument("arrays: expected p, g and the states");
+  std::array<py::array, 2 + kMaxStates> checked;
+  for (size_t i = 0; i < count; ++i) {
+    if (!py::isinstance<py::array>(arrays[i])) return false;
+    checked[i] = arrays[i].cast<py::array>();
+    const py::array &a = checked[i], &p = checked[0];
+    if (!(a.flags() & py::array::c_style) || !(i == 1 || a.writeable()) || a.ndim() != p.ndim()) return false;
+    if (!std::equal(a.shape(), a.shape() + a.ndim(), p.shape())) return false;
+    if (!(has_type<float>(p) ? has_type<float>(a) : has_type<double>(p) && has_type<double>(a))) return false;
+  }
+  with_type(checked[0], [&](auto zero) {
     using T = decltype(zero);
-    T* ps = contiguous<T>(p, "p", true);
-    const T* gs = contiguous<T>(g, "g");
-    T* raw[kMaxStates] = {};
-    if (states.size() > kMaxStates) throw std::invalid_argument("states: too many");
-    for (size_t i = 0; i < states.size(); ++i) {
-      expect_size(states[i], p.size(), "states");
-      raw[i] = contiguous<T>(states[i], "states", true);
-    }
-    const auto n = static_cast<size_t>(p.size());
+    T* raw[2 + kMaxStates] = {};
+    for (size_t i = 0; i < count; ++i) raw[i] = static_cast<T*>(const_cast<void*>(checked[i].data()));
+    const auto n = static_cast<size_t>(checked[0].size());
     const py::gil_scoped_release release;
-    rule_step(kernels<T>(), name, ps, gs, raw, n, hyper, iteration);
+    rule_step(kernels<T>(), name, raw[0], raw[1], raw + 2, n, hyper, iteration);
   });
+  return true;
 }
 
 }  // namespace
@@ -325,8 +333,7 @@ void register_ops(py::module_& module) {
   module.def("loss", &loss_of, py::arg("name"), py::arg("pred"), py::arg("target"), py::arg("indices"), py::arg("attrs"),
              py::arg("arrays"), py::arg("row_scale"), py::arg("row_loss"), py::arg("values"), py::arg("gradient"),
              py::arg("scale"));
-  module.def("rule_step", &rule_step_of, py::arg("name"), py::arg("p"), py::arg("g"), py::arg("states"), py::arg("hyper"),
-             py::arg("iteration"));
+  module.def("rule_step", &rule_step_of, py::arg("name"), py::arg("arrays"), py::arg("hyper"), py::arg("iteration"));
 }
 
 }  // namespace nncore

@@ -67,7 +67,7 @@ struct LogCosh {
     const V d = p - t, size = abs(d), zero = V::set1(0), one = V::set1(1), turn = V::set1(1.25f);
     const V m = zero - expm1(zero - min(turn, size));
     const V near = log1p_reduced(m * m / (V::set1(2) * (one - m)));
-    const V far = (size - V::set1(0.69314718055994530942)) + log1p_reduced(exp(zero - (size + size)));
+    const V far = (size - V::set1(0.69314718055994530942)) + log1p_reduced(exp_down(zero - (size + size)));
     value = select(size < turn, near, far);
     gradient = tanh(d);
   }

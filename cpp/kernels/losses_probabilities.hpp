@@ -10,7 +10,7 @@ template <class V>
 struct BinaryCrossEntropyWithLogits {
   explicit BinaryCrossEntropyWithLogits(const LossArgs<typename V::T>&) {}
   void both(V p, V t, size_t, size_t, V& value, V& gradient) const {
-    const V e = exp(V::set1(0) - abs(p));
+    const V e = exp_down(V::set1(0) - abs(p));
     value = fnma(p, t, max(V::set1(0), p)) + log1p_reduced(e);
     const V s = V::set1(1) / (V::set1(1) + e);
     gradient = select(p < V::set1(0), e * s, s) - t;
@@ -25,7 +25,7 @@ struct WeightedBinaryCrossEntropyWithLogits {
       : weight{a.arrays[0]}, positive{a.arrays[1]} {}
   void both(V p, V t, size_t j, size_t lanes, V& value, V& gradient) const {
     const V zero = V::set1(0), one = V::set1(1);
-    const V e = exp(zero - abs(p)), log_term = log1p_reduced(e);
+    const V e = exp_down(zero - abs(p)), log_term = log1p_reduced(e);
     const V w = weight.at(j, lanes), yes = positive.at(j, lanes) * t, no = one - t;
     // -log sigmoid(p) = max(-p, 0) + log1p(e), -log sigmoid(-p) = max(p, 0) + log1p(e)
     value = w * fma(yes, max(zero, zero - p) + log_term, no * (max(zero, p) + log_term));
@@ -86,7 +86,7 @@ struct Focal {
   explicit Focal(const LossArgs<T>& a)
       : balanced(a.attrs[1] >= 0), alpha(V::set1(static_cast<T>(a.attrs[1]))), gamma(V::set1(static_cast<T>(a.attrs[2]))) {}
   void both(V p, V t, size_t, size_t, V& value, V& gradient) const {
-    const V zero = V::set1(0), one = V::set1(1), e = exp(zero - abs(p)), s = one / (one + e), small = e * s;
+    const V zero = V::set1(0), one = V::set1(1), e = exp_down(zero - abs(p)), s = one / (one + e), small = e * s;
     const auto negative = p < zero;
     const V up = select(negative, small, s), down = select(negative, s, small), no = one - t;
     const V entropy = fnma(p, t, max(zero, p)) + log1p_reduced(e);

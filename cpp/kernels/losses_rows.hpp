@@ -10,7 +10,6 @@ namespace {
 template <class V>
 void cross_entropy(const LossArgs<typename V::T>& a) {
   using T = typename V::T;
-  const T lowest = -static_cast<T>(__builtin_inf());
   const T smoothing = static_cast<T>(a.attrs[2]), kept = 1 - smoothing;
   const T* weights = a.arrays[0];
   T shares[V::kLanes];
@@ -26,10 +25,8 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
       continue;
     }
     const T m = row_max<V>(p, a.n);
-    const T s = row_sum<V>(a.n, [&](size_t j, size_t lanes) {
-      const V e = exp(load_lanes<V>(p + j, lanes, lowest) - V::set1(m));
+    const T s = row_sum_exp<V>(p, m, a.n, [&](V e, size_t j, size_t lanes) {
       if (dp) store_lanes(e, dp + j, lanes);
-      return e;
     });
     const T log_sum = scalar_log<V>(s);
     const auto column = [&](size_t j, size_t lanes) {  // q, without what an index adds

@@ -23,15 +23,16 @@ struct Constants<F32> {
   static constexpr float kLargest = 3.40282347e38f;
   static constexpr float kTanhMax = 10.0f;
   static constexpr float kCdfMax = 14.5f;
-  static constexpr float kErfcxCentre = 2.0f;
+  static constexpr float kTailCentre = 2.75f;
+  // Added to a number, this leaves it rounded to a whole one, plus the bias of exponents, in the low bits.
+  static constexpr float kRounder = 12582912.0f + 127.0f;
   // (expm1(r) - r - r^2/2) / r^3 on |r| <= ln(2)/2
   static constexpr float kExpm1Tail[] = {0.166665147f, 0.0416663762f, 0.00836943509f, 0.00139430236f};
   // (2 atanh(sqrt z) / sqrt z - 2) / z on [0, 1/9]
   static constexpr float kAtanhTail[] = {0.666666757f, 0.399988729f, 0.286170344f, 0.214258596f, 0.243082967f};
-  // (1 + 2t) erfcx(t) in q = (t - centre) / (t + centre)
-  static constexpr float kErfcx[] = {1.27697838f,     -0.0927638111f,   -0.166030435f,   0.164050787f,
-                                     -0.0542191499f,  -0.00802927549f,  0.00871649691f,  0.00125025157f,
-                                     -0.00143833116f, -0.000404323928f, 0.000184308386f, 8.76446579e-5f};
+  // (a + kTailCentre) Phi(-a) exp(a^2 / 2) in q = (a - kTailCentre) / (a + kTailCentre)
+  static constexpr float kTail[] = {0.718986043f,   -0.474354241f,  0.18233415f,      -0.0165628446f,   -0.016443119f,
+                                    0.00318848952f, 0.00249231551f, -0.000244505991f, -0.000419687135f, -7.71754428e-5f};
 };
 
 template <>
@@ -44,7 +45,8 @@ struct Constants<F64> {
   static constexpr double kLargest = 1.7976931348623157e308;
   static constexpr double kTanhMax = 20.0;
   static constexpr double kCdfMax = 38.6;
-  static constexpr double kErfcxCentre = 3.0;
+  static constexpr double kTailCentre = 5.0;
+  static constexpr double kRounder = 6755399441055744.0 + 1023.0;
   static constexpr double kExpm1Tail[] = {0.166666666666666854,   0.0416666666666667031,   0.00833333333331550646,
                                           0.00138888888888632116, 0.000198412699002053144, 0.0000248015873689989795,
                                           2.75572310260093878e-6, 2.75572354089461006e-7,  2.51133764196766548e-8,
@@ -53,13 +55,13 @@ struct Constants<F64> {
                                           0.222222221246549207,  0.181818232404998162, 0.153844508668709877,
                                           0.133368250406482325,  0.117157293362874868, 0.109741411583744826,
                                           0.0698794529006058567, 0.164784888797998847};
-  static constexpr double kErfcx[] = {
-      1.25300805826972966,    -0.135621106124581098,     -0.0475622943534530605,   0.129645158702750255,
-      -0.119273663415168569,  0.0683080273444060436,     -0.0237705149219376466,   0.00252939180790006295,
-      0.00188869039816968007, -0.000779832185525927968,  -0.000105160062412995485, 0.000125098792927476502,
-      4.95055234963466664e-6, -0.0000200982538376259277, -7.34163165466839072e-7,  3.46615967127961741e-6,
-      3.60668634754241249e-7, -6.05658638933765917e-7,   -1.44103543796816889e-7,  8.97748061160850422e-8,
-      4.11347563921580138e-8, -5.75650399614750743e-9,   -6.4678444557829875e-9,   -1.06725952149769161e-9};
+  static constexpr double kTail[] = {
+      0.769193049750062957,     -0.665382502890056632,   0.495305615969976724,      -0.313533156671312441,
+      0.165020366170375442,     -0.0691186387060504578,  0.0207950667999584367,     -0.00299337677438588257,
+      -0.00079786939842162042,  0.000544899096641498781, -0.0000593757307893151402, -0.0000497629732378340462,
+      0.0000166812222741535761, 3.9814065492713079e-6,   -2.76924818909784532e-6,   -3.37643582675451392e-7,
+      4.32979402677999784e-7,   4.35832554169808483e-8,  -6.55669856399165572e-8,   -1.02610068282179306e-8,
+      7.27066409104579685e-9,   2.05151534386554576e-9};
 };
 
 template <class V>
@@ -80,31 +82,49 @@ inline V expm1_reduced(V r) {
   return fma(r * r, fma(r, tail, V::set1(0.5f)), r);
 }
 
-// exp(hi + lo), |lo| small beside 1: Cody-Waite reduction by multiples of ln 2. NaN gives NaN.
+// exp(x): Cody-Waite reduction by multiples of ln 2. NaN gives NaN.
 template <class V>
-inline V exp_sum(V hi, V lo) {
+inline V exp(V x) {
   using C = Constants<V>;
-  hi = min(V::set1(C::kExpMax), max(V::set1(C::kExpMin), hi));
-  const V n = round(hi * V::set1(C::kLog2E));
-  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), hi)) + lo;
+  x = min(V::set1(C::kExpMax), max(V::set1(C::kExpMin), x));
+  const V n = round(x * V::set1(C::kLog2E));
+  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), x));
   const V half = round(n * V::set1(0.5f));  // two steps reach the subnormal numbers and infinity
   return ((V::set1(1) + expm1_reduced(r)) * exp2i(half)) * exp2i(n - half);
 }
 
+// x = n ln 2 + r with n whole and |r| <= ln(2)/2, and 2^(n + kMore); for n + kMore within the exponent range of normal
+// numbers. NaN gives NaN.
 template <class V>
-inline V exp(V x) {
-  return exp_sum(x, V::set1(0));
+struct Reduced {
+  V r, power;
+};
+
+template <class V, int kMore>
+inline Reduced<V> reduce(V x) {
+  using C = Constants<V>;
+  const V rounder = V::set1(C::kRounder + kMore);
+  const V shifted = fma(x, V::set1(C::kLog2E), rounder), n = shifted - rounder;
+  return {fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), x)), low_bits_as_exponent(shifted)};
+}
+
+// exp of what was reduced with kMore = 64, which keeps 2^n from leaving the normal numbers before the result does.
+template <class V>
+inline V exp_of(Reduced<V> x) {
+  return ((V::set1(1) + expm1_reduced(x.r)) * x.power) * V::set1(static_cast<typename V::T>(0x1p-64));
+}
+
+// exp(x) for x <= 40.
+template <class V>
+inline V exp_down(V x) {
+  return exp_of(reduce<V, 64>(max(V::set1(Constants<V>::kExpMin), x)));
 }
 
 // exp(x) - 1 for x <= 44, accurate also near 0.
 template <class V>
 inline V expm1(V x) {
-  using C = Constants<V>;
-  x = max(V::set1(C::kExpm1Min), x);
-  const V n = round(x * V::set1(C::kLog2E));
-  const V r = fnma(n, V::set1(C::kLn2Lo), fnma(n, V::set1(C::kLn2Hi), x));
-  const V scale = exp2i(n);
-  return fma(scale, expm1_reduced(r), scale - V::set1(1));
+  const Reduced<V> e = reduce<V, 0>(max(V::set1(Constants<V>::kExpm1Min), x));
+  return fma(e.power, expm1_reduced(e.r), e.power - V::set1(1));
 }
 
 // log(1 + f) for -0.3 <= f <= 1.
@@ -138,7 +158,7 @@ inline V tanh(V x) {
 // With e = exp(-|x|), 1 / (1 + e) or, for negative x, e / (1 + e): neither overflows.
 template <class V>
 inline V sigmoid(V x) {
-  const V e = exp(V::set1(0) - abs(x));
+  const V e = exp_down(V::set1(0) - abs(x));
   const V upper = V::set1(1) / (V::set1(1) + e);
   return select(x < V::set1(0), e * upper, upper);
 }
@@ -146,7 +166,7 @@ inline V sigmoid(V x) {
 // sigmoid(x) and 1 - sigmoid(x) = sigmoid(-x), the one as accurate as the other.
 template <class V>
 inline void sigmoids(V x, V& s, V& rest) {
-  const V e = exp(V::set1(0) - abs(x));
+  const V e = exp_down(V::set1(0) - abs(x));
   const V upper = V::set1(1) / (V::set1(1) + e), lower = e * upper;
   const auto negative = x < V::set1(0);
   s = select(negative, lower, upper);
@@ -165,24 +185,27 @@ inline V finite(V x) {
   return min(V::set1(Constants<V>::kLargest), lift(x));
 }
 
-// exp(-x^2 / 2): the square is split so that its rounding error is not magnified by exp.
+// |x|, for functions that are 0 or 1 from kCdfMax on.
 template <class V>
-inline V exp_half_square(V x) {
-  const V a = min(V::set1(2 * Constants<V>::kCdfMax), abs(x));
-  const V head = truncate(a);
-  return exp_sum(V::set1(-0.5f) * (head * head), V::set1(-0.5f) * ((a - head) * (a + head)));
+inline V normal_argument(V x) {
+  return min(V::set1(Constants<V>::kCdfMax), abs(x));
 }
 
-// The standard normal distribution function, given gauss = exp(-x^2 / 2): 1/2 gauss erfcx(|x| / sqrt 2) in the lower half.
+// exp(-a^2 / 2): the square is split so that its rounding error is not magnified by exp.
 template <class V>
-inline V normal_cdf(V x, V gauss) {
+inline V exp_half_square(V a) {
+  const V head = truncate(a);
+  Reduced<V> e = reduce<V, 64>(V::set1(-0.5f) * (head * head));
+  e.r = fma(head - a, V::set1(0.5f) * (a + head), e.r);
+  return exp_of(e);
+}
+
+// Phi(-a) exp(a^2 / 2) for a >= 0, where Phi is the standard normal distribution function.
+template <class V>
+inline V normal_tail(V a) {
   using C = Constants<V>;
-  const V t = min(V::set1(C::kCdfMax), abs(x)) * V::set1(0.70710678118654752440);
-  const V centre = V::set1(C::kErfcxCentre);
-  const V erfcx = polynomial((t - centre) / (t + centre), C::kErfcx) / fma(V::set1(2), t, V::set1(1));
-  const V tail = V::set1(0.5f) * (gauss * erfcx);
-  const V lower = select(V::set1(C::kCdfMax) < abs(x), V::set1(0), tail);
-  return select(x <= V::set1(0), lower, V::set1(1) - lower);
+  const V inverse = V::set1(1) / (a + V::set1(C::kTailCentre));
+  return polynomial((a - V::set1(C::kTailCentre)) * inverse, C::kTail) * inverse;
 }
 
 }  // namespace

@@ -28,11 +28,15 @@ template <class V>
 inline typename V::T row_max(const typename V::T* x, size_t n) {
   using T = typename V::T;
   const T lowest = -static_cast<T>(__builtin_inf());
-  V m = V::set1(lowest);
+  V m = V::set1(lowest), other = m;
   size_t j = 0;
+  for (; j + 2 * V::kLanes <= n; j += 2 * V::kLanes) {
+    m = max(V::load(x + j), m);
+    other = max(V::load(x + j + V::kLanes), other);
+  }
   for (; j + V::kLanes <= n; j += V::kLanes) m = max(V::load(x + j), m);
-  if (j < n) m = max(V::load(x + j, n - j, lowest), m);
-  return max_lane(m);
+  if (j < n) other = max(V::load(x + j, n - j, lowest), other);
+  return max_lane(max(other, m));
 }
 
 // Sum over j of f(j, lanes) where f takes the first column and how many of its lanes count (the others must be given as 0).
@@ -59,11 +63,26 @@ inline void store_lanes(V v, typename V::T* p, size_t lanes) {
   }
 }
 
-// Sum over the row of exp(x - m).
-template <class V>
-inline typename V::T row_sum_exp(const typename V::T* x, typename V::T m, size_t n) {
-  const typename V::T lowest = -static_cast<typename V::T>(__builtin_inf());
-  return row_sum<V>(n, [&](size_t j, size_t lanes) { return exp(load_lanes<V>(x + j, lanes, lowest) - V::set1(m)); });
+// Sum over the row of exp(x - m), where m is its largest element; put(exp, j, lanes) gets what is added up.
+template <class V, class Put>
+inline typename V::T row_sum_exp(const typename V::T* x, typename V::T m, size_t n, Put put) {
+  using T = typename V::T;
+  const T lowest = -static_cast<T>(__builtin_inf());
+  Twice<V> sums = Twice<V>::set1(0);
+  size_t j = 0;
+  for (; j + 2 * V::kLanes <= n; j += 2 * V::kLanes) {
+    const Twice<V> e = exp_down(Twice<V>::load(x + j) - Twice<V>::set1(m));
+    put(e.a, j, V::kLanes);
+    put(e.b, j + V::kLanes, V::kLanes);
+    sums = sums + e;
+  }
+  for (size_t lanes = 0; j < n; j += lanes) {
+    lanes = n - j < V::kLanes ? n - j : V::kLanes;
+    const V e = exp_down(load_lanes<V>(x + j, lanes, lowest) - V::set1(m));
+    put(e, j, lanes);
+    sums.a = sums.a + e;
+  }
+  return sum_lanes(sums.a + sums.b);
 }
 
 // The largest of each column of n elements, ld apart.
@@ -95,12 +114,7 @@ struct Softmax {
   static constexpr const char* kName = "softmax";
   static void forward(T* y, const T* x, size_t n) {
     const T m = row_max<V>(x, n);
-    const T lowest = -static_cast<T>(__builtin_inf());
-    const T s = row_sum<V>(n, [&](size_t j, size_t lanes) {
-      const V e = exp(load_lanes<V>(x + j, lanes, lowest) - V::set1(m));
-      store_lanes(e, y + j, lanes);
-      return e;
-    });
+    const T s = row_sum_exp<V>(x, m, n, [&](V e, size_t j, size_t lanes) { store_lanes(e, y + j, lanes); });
     row_map<V>(y, n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) / V::set1(s); });
   }
   // dx = y (dy - sum(y dy))
@@ -116,7 +130,7 @@ struct Softmax {
     const V m = column_max<V>(x, n, ld, lanes);
     V s = V::set1(0);
     for (size_t i = 0; i < n; ++i) {
-      const V e = exp(load_lanes<V>(x + i * ld, lanes) - m);
+      const V e = exp_down(load_lanes<V>(x + i * ld, lanes) - m);
       store_lanes(e, y + i * ld, lanes);
       s = s + e;
     }
@@ -136,7 +150,7 @@ struct LogSoftmax {
   static constexpr const char* kName = "log_softmax";
   static void forward(T* y, const T* x, size_t n) {
     const T m = row_max<V>(x, n);
-    const T log_sum = scalar_log<V>(row_sum_exp<V>(x, m, n));
+    const T log_sum = scalar_log<V>(row_sum_exp<V>(x, m, n, [](V, size_t, size_t) {}));
     row_map<V>(y, n, [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - V::set1(m)) - V::set1(log_sum); });
   }
   // dx = dy - exp(y) sum(dy)
@@ -149,7 +163,7 @@ struct LogSoftmax {
   static void forward_column(T* y, const T* x, size_t n, size_t ld, size_t lanes) {
     const V m = column_max<V>(x, n, ld, lanes);
     V s = V::set1(0);
-    for (size_t i = 0; i < n; ++i) s = s + exp(load_lanes<V>(x + i * ld, lanes) - m);
+    for (size_t i = 0; i < n; ++i) s = s + exp_down(load_lanes<V>(x + i * ld, lanes) - m);
     const V log_sum = log(s);
     for (size_t i = 0; i < n; ++i) store_lanes((load_lanes<V>(x + i * ld, lanes) - m) - log_sum, y + i * ld, lanes);
   }

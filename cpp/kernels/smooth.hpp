@@ -50,7 +50,8 @@ struct Gelu {
   static V twice_u(V x) { return V::set1(1.59576912160573071176) * (x * fma(V::set1(0.044715) * x, x, V::set1(1))); }
   V forward(V x) const {
     if (by_tanh) return lift(x) * sigmoid(twice_u(x));
-    return lift(x) * normal_cdf(x, exp_half_square(x));
+    const V a = normal_argument(x);  // x Phi(x) = max(x, 0) - |x| Phi(-|x|)
+    return fnma(a * normal_tail(a), exp_half_square(a), max(V::set1(0), x));
   }
   V backward(V x, V, V dy) const {
     if (by_tanh) {
@@ -59,8 +60,9 @@ struct Gelu {
       const V du = V::set1(1.59576912160573071176) * fma(V::set1(3 * 0.044715) * x, x, V::set1(1));
       return dy * fma(x * du, s * (V::set1(1) - s), s);
     }
-    const V gauss = exp_half_square(x);
-    return dy * fma(V::set1(0.39894228040143267794) * finite(x), gauss, normal_cdf(x, gauss));
+    const V a = normal_argument(x), gauss = exp_half_square(a), tail = normal_tail(a) * gauss;
+    const V cdf = select(x <= V::set1(0), tail, V::set1(1) - tail);
+    return dy * fma(V::set1(0.39894228040143267794) * copysign(a, x), gauss, cdf);
   }
 };
 
@@ -102,7 +104,7 @@ struct Mish {
 
  private:
   static void parts(V x, V& e, V& n, V& d) {
-    e = exp(V::set1(0) - abs(x));
+    e = exp_down(V::set1(0) - abs(x));
     const auto negative = x < V::set1(0);
     n = select(negative, e * (e + V::set1(2)), fma(V::set1(2), e, V::set1(1)));
     d = n + select(negative, V::set1(2), V::set1(2) * (e * e));
@@ -124,7 +126,7 @@ struct LogSigmoid {
   static constexpr const char* kName = "log_sigmoid";
   static constexpr bool kReadsX = false, kReadsY = true;
   explicit LogSigmoid(const double*) {}
-  V forward(V x) const { return min(V::set1(0), x) - log1p_reduced(exp(V::set1(0) - abs(x))); }
+  V forward(V x) const { return min(V::set1(0), x) - log1p_reduced(exp_down(V::set1(0) - abs(x))); }
   V backward(V, V y, V dy) const { return dy * (V::set1(0) - expm1(y)); }
 };
 
@@ -140,7 +142,7 @@ struct Softplus {
         threshold(V::set1(static_cast<typename V::T>(attrs[1]))) {}
   V forward(V x) const {
     const V u = beta * x;
-    const V bent = (max(V::set1(0), u) + log1p_reduced(exp(V::set1(0) - abs(u)))) * inverse;
+    const V bent = (max(V::set1(0), u) + log1p_reduced(exp_down(V::set1(0) - abs(u)))) * inverse;
     return select(threshold < u, x, bent);
   }
   V backward(V x, V, V dy) const {

@@ -44,6 +44,7 @@ struct Twice {
   friend Twice copysign(Twice x, Twice s) { return {copysign(x.a, s.a), copysign(x.b, s.b)}; }
   friend Twice truncate(Twice x) { return {truncate(x.a), truncate(x.b)}; }
   friend Twice exp2i(Twice n) { return {exp2i(n.a), exp2i(n.b)}; }
+  friend Twice low_bits_as_exponent(Twice x) { return {low_bits_as_exponent(x.a), low_bits_as_exponent(x.b)}; }
   friend Twice exponent(Twice x) { return {exponent(x.a), exponent(x.b)}; }
 };
 

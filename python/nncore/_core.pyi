@@ -70,9 +70,7 @@ def loss(
     gradient: _Array | None,
     scale: float,
 ) -> float: ...
-def rule_step(
-    name: str, p: _Array, g: _Array, states: Sequence[_Array], hyper: Sequence[float], iteration: float
-) -> None: ...
+def rule_step(name: str, arrays: tuple[object, ...], hyper: Sequence[float], iteration: float) -> bool: ...
 
 @type_check_only
 class _Pybind11Type(type): ...  # of every class that pybind11 makes

@@ -822,6 +822,16 @@ def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:
     arrays, options = 2 + len(row.states), set(row.attrs) | ({"iteration"} & set(signature.parameters))
     counted = "iteration" in options
 
+    @lru_cache(maxsize=64, typed=True)
+    def encoded(**given: AttrValue) -> list[float]:
+        return row.encode(row.fill(given))
+
+    def hyper_of(given: dict[str, Any]) -> list[float]:
+        try:
+            return encoded(**given)
+        except TypeError:  # also for a value without a hash: say what is wrong with it
+            return row.encode(row.fill(given))
+
     @wraps(spec)
     def step(*args: _P.args, **kwargs: _P.kwargs) -> None:
         given: dict[str, Any] = dict(kwargs)
@@ -830,13 +840,15 @@ def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:
             given = {key: value for key, value in bound.arguments.items() if key in options}
             args = tuple(value for key, value in bound.arguments.items() if key not in options)  # type: ignore[assignment]
         iteration = given.pop("iteration", 1)
+        if type(iteration) is int and iteration > 0 and _core.rule_step(name, args, hyper_of(given), iteration):
+            return
         p, g, *states = cast(tuple[Array, ...], args)
         check_arrays(p, g, **dict(zip(row.states, states, strict=True)))
         check_iteration(iteration)
         # Arrays with gaps are updated in a copy and written back.
-        contiguous = [np.ascontiguousarray(a).reshape(-1) for a in (p, *states)]
-        hyper = row.encode(row.fill(given))
-        _core.rule_step(name, contiguous[0], np.ascontiguousarray(g).reshape(-1), contiguous[1:], hyper, float(iteration))
+        contiguous = [np.ascontiguousarray(a) for a in (p, *states)]
+        arrays_of_core = (contiguous[0], np.ascontiguousarray(g), *contiguous[1:])
+        _core.rule_step(name, arrays_of_core, hyper_of(given), iteration)
         for target, array in zip((p, *states), contiguous, strict=True):
             if not np.may_share_memory(target, array):
                 target[...] = array.reshape(target.shape)

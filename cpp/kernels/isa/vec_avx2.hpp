@@ -28,7 +28,21 @@ struct F32 {
   }
   void store(T* p) const { _mm256_storeu_ps(p, v); }
   void stream(T* p) const { _mm256_stream_ps(p, v); }  // past the caches; p aligned
-  void store(T* p, size_t n) const { _mm256_maskstore_ps(p, first(n), v); }
+  // Some processors take tens of cycles for a masked store.
+  void store(T* p, size_t n) const {
+    __m128 part = _mm256_castps256_ps128(v);
+    if (n & 4) {
+      _mm_storeu_ps(p, part);
+      part = _mm256_extractf128_ps(v, 1);
+      p += 4;
+    }
+    if (n & 2) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+      part = _mm_movehl_ps(part, part);
+      p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, part);
+  }
   static F32 set1(T a) { return {_mm256_set1_ps(a)}; }
 
   friend F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
@@ -59,6 +73,8 @@ inline F32 truncate(F32 a) {
 inline F32 exp2i(F32 n) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23))};
 }
+// 2^(n - bias) of a number whose low bits hold the whole number n, as math.hpp leaves them.
+inline F32 low_bits_as_exponent(F32 a) { return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))}; }
 // The exponent of a positive normal number, as a float.
 inline F32 exponent(F32 a) {
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(a.v), 23), _mm256_set1_epi32(127)))};
@@ -101,7 +117,15 @@ struct F64 {
   }
   void store(T* p) const { _mm256_storeu_pd(p, v); }
   void stream(T* p) const { _mm256_stream_pd(p, v); }
-  void store(T* p, size_t n) const { _mm256_maskstore_pd(p, first(n), v); }
+  void store(T* p, size_t n) const {
+    __m128d part = _mm256_castpd256_pd128(v);
+    if (n & 2) {
+      _mm_storeu_pd(p, part);
+      part = _mm256_extractf128_pd(v, 1);
+      p += 2;
+    }
+    if (n & 1) _mm_store_sd(p, part);
+  }
   static F64 set1(T a) { return {_mm256_set1_pd(a)}; }
 
   friend F64 operator+(F64 a, F64 b) { return {_mm256_add_pd(a.v, b.v)}; }
@@ -132,6 +156,7 @@ inline F64 exp2i(F64 n) {
   const __m256d magic = _mm256_set1_pd(6755399441055744.0 + 1023.0);
   return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(_mm256_add_pd(n.v, magic)), 52))};
 }
+inline F64 low_bits_as_exponent(F64 a) { return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a.v), 52))}; }
 inline F64 exponent(F64 a) {
   const __m256i bits = _mm256_or_si256(_mm256_srli_epi64(_mm256_castpd_si256(a.v), 52),
                                        _mm256_castpd_si256(_mm256_set1_pd(4503599627370496.0)));

@@ -49,6 +49,8 @@ inline F32 truncate(F32 a) {
 inline F32 exp2i(F32 n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
 }
+// 2^(n - bias) of a number whose low bits hold the whole number n, as math.hpp leaves them.
+inline F32 low_bits_as_exponent(F32 a) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))}; }
 // The exponent of a positive normal number, as a float.
 inline F32 exponent(F32 a) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(a.v), 23), _mm512_set1_epi32(127)))};
@@ -115,6 +117,7 @@ inline F64 truncate(F64 a) {
 inline F64 exp2i(F64 n) {
   return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_add_epi64(_mm512_cvtpd_epi64(n.v), _mm512_set1_epi64(1023)), 52))};
 }
+inline F64 low_bits_as_exponent(F64 a) { return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a.v), 52))}; }
 inline F64 exponent(F64 a) {
   return {_mm512_cvtepi64_pd(_mm512_sub_epi64(_mm512_srli_epi64(_mm512_castpd_si512(a.v), 52), _mm512_set1_epi64(1023)))};
 }

@@ -57,6 +57,8 @@ inline F32 truncate(F32 a) {
 inline F32 exp2i(F32 n) {
   return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v), vdupq_n_s32(127)), 23))};
 }
+// 2^(n - bias) of a number whose low bits hold the whole number n, as math.hpp leaves them.
+inline F32 low_bits_as_exponent(F32 a) { return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a.v), 23))}; }
 // The exponent of a positive normal number, as a float.
 inline F32 exponent(F32 a) {
   return {vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v), 23)), vdupq_n_s32(127)))};
@@ -116,6 +118,7 @@ inline F64 truncate(F64 a) {
 inline F64 exp2i(F64 n) {
   return {vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtnq_s64_f64(n.v), vdupq_n_s64(1023)), 52))};
 }
+inline F64 low_bits_as_exponent(F64 a) { return {vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(a.v), 52))}; }
 inline F64 exponent(F64 a) {
   return {vcvtq_f64_s64(vsubq_s64(vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(a.v), 52)), vdupq_n_s64(1023)))};
 }

@@ -63,6 +63,8 @@ inline F32 truncate(F32 a) { return {_mm_and_ps(a.v, _mm_castsi128_ps(_mm_set1_e
 inline F32 exp2i(F32 n) {
   return {_mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n.v), _mm_set1_epi32(127)), 23))};
 }
+// 2^(n - bias) of a number whose low bits hold the whole number n, as math.hpp leaves them.
+inline F32 low_bits_as_exponent(F32 a) { return {_mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(a.v), 23))}; }
 // The exponent of a positive normal number, as a float.
 inline F32 exponent(F32 a) {
   return {_mm_cvtepi32_ps(_mm_sub_epi32(_mm_srli_epi32(_mm_castps_si128(a.v), 23), _mm_set1_epi32(127)))};
@@ -118,6 +120,7 @@ inline F64 exp2i(F64 n) {
   const __m128d magic = _mm_set1_pd(6755399441055744.0 + 1023.0);
   return {_mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(_mm_add_pd(n.v, magic)), 52))};
 }
+inline F64 low_bits_as_exponent(F64 a) { return {_mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(a.v), 52))}; }
 inline F64 exponent(F64 a) {
   const __m128i bits =
       _mm_or_si128(_mm_srli_epi64(_mm_castpd_si128(a.v), 52), _mm_castpd_si128(_mm_set1_pd(4503599627370496.0)));
