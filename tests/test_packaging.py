@@ -12,7 +12,7 @@ from pathlib import Path
 import nncore
 from nncore import _core, cli
 
-OPTIONAL = ["matplotlib", "sklearn", "torch"]
+OPTIONAL = ["matplotlib", "onnx", "sklearn", "torch"]
 LAZY = ["safetensors", "tqdm"]
 
 

@@ -17,7 +17,7 @@ from nncore.layers import Layer
 if TYPE_CHECKING:
     from nncore.model import Model
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "write_file"]
 
 _FORMAT = "nncore"
 _VERSION = "1"
@@ -34,7 +34,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"metadata: expected a dict of text by name, got {model.metadata!r}")
     if model.metadata:
         metadata["metadata"] = json.dumps(model.metadata)
-    _write(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
+    write_file(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
 
 
 def _as_json(model: Model) -> str:
@@ -137,7 +137,7 @@ def _build(text: str, custom_objects: Mapping[str, type[Layer]]) -> Model:
     return model
 
 
-def _write(path: str, data: bytes) -> None:
+def write_file(path: str, data: bytes) -> None:
     """Replace the file at `path` by `data`, at once and as a whole, even if the machine stops meanwhile."""
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(8)}.tmp")
