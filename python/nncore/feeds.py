@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,13 @@ class Feed(ABC):
     """
 
     samples: int | None
+
+    def get_state(self) -> dict[str, int]:
+        """Where the feed's own order is: what a checkpoint keeps of it."""
+        return {}
+
+    def set_state(self, state: Mapping[str, int]) -> None:  # noqa: B027 - most feeds have none
+        """Go on from what `get_state` gave."""
 
     @abstractmethod
     def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
@@ -98,27 +105,46 @@ class LoaderFeed(ArrayFeed):
         """One pass: the loader's next epoch."""
         return self._in_order(run, self._loader.next_order(), by_step)
 
+    def get_state(self) -> dict[str, int]:
+        """The number of the loader's next epoch."""
+        return {"epoch": self._loader.epoch}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """See `Feed.set_state`."""
+        self._loader.set_epoch(state["epoch"])
+
 
 class BatchFeed(Feed):
-    """An iterable of batches (x, y) or (x, y, sample_weight), asked anew for each pass.
+    """An iterable of batches (x, y) or (x, y, sample_weight), asked anew for each pass; or a stream of them.
 
-    `check` makes arrays for the engine of each batch.
+    Args:
+        batches: the iterable.
+        check: makes arrays for the engine of each batch.
+        passes: how many there will be.
+        steps: how many batches are a pass, where it does not begin anew: the next goes on where it ended.
     """
 
     def __init__(
-        self, batches: Iterable[Any], check: Callable[..., tuple[Array, Array, Array | None]], passes: int
+        self,
+        batches: Iterable[Any],
+        check: Callable[..., tuple[Array, Array, Array | None]],
+        passes: int,
+        steps: int | None = None,
     ) -> None:
         if not isinstance(batches, Iterable):
             raise TypeError(f"x: expected an array with y beside it, or an iterable of batches (x, y), got {batches!r}")
-        if passes > 1 and isinstance(batches, Generator):
+        if passes > 1 and isinstance(batches, Generator) and steps is None:
             raise ValueError(f"x: expected an iterable that can be repeated for {passes} epochs, got a generator")
         self.samples = None
-        self._batches, self._check = batches, check
+        self._batches, self._check, self._steps = batches, check, steps
+        self._stream: Iterator[Any] | None = None
+        self._taken = 0  # from the stream
+        self._first_epoch = 0  # of a loader that counts them: that with which the stream began
 
     def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass, a result for each batch, in the iterable's own order."""
         samples, sums = 0, _NO_SUMS
-        for place, batch in enumerate(self._batches):
+        for place, batch in enumerate(self._batches if self._steps is None else self._next(self._steps)):
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 got = f"{type(batch).__name__} of length {len(batch)}" if hasattr(batch, "__len__") else repr(batch)
                 raise ValueError(
@@ -133,6 +159,43 @@ class BatchFeed(Feed):
             again = "no batches in this epoch: it cannot be repeated" if self.samples else "no batches"
             raise ValueError(f"x: expected an iterable of batches (x, y) for every epoch, got {again}")
         self.samples = samples
+
+    def _next(self, steps: int) -> Iterator[Any]:
+        """The next batches of the stream; an iterable that ends begins anew, a generator cannot."""
+        for place in range(steps):
+            stream = self._begun() if self._stream is None else self._stream
+            batch = next(stream, _END)
+            if batch is _END and not isinstance(self._batches, Iterator):
+                batch = next(self._begun(), _END)
+            if batch is _END:
+                raise ValueError(f"x: expected {steps} batches for every epoch, got an end after {place} of them")
+            self._taken += 1
+            yield batch
+
+    def _begun(self) -> Iterator[Any]:
+        """The stream from its beginning on."""
+        self._first_epoch, self._taken = getattr(self._batches, "epoch", 0), 0
+        self._stream = iter(self._batches)
+        return self._stream
+
+    def get_state(self) -> dict[str, int]:
+        """The place in a stream, and the number of the epoch of a loader that counts them."""
+        if self._steps is not None:
+            return {"epoch": self._first_epoch, "taken": self._taken}
+        return {"epoch": getattr(self._batches, "epoch", 0)} if hasattr(self._batches, "set_epoch") else {}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Go on from what `get_state` gave: the batches of a stream that were taken before are taken and dropped."""
+        if "epoch" in state and hasattr(self._batches, "set_epoch"):
+            self._batches.set_epoch(state["epoch"])
+        if self._steps is not None:
+            stream = self._begun()
+            for _ in range(state.get("taken", 0)):
+                next(stream, None)
+            self._taken = state.get("taken", 0)
+
+
+_END = object()
 
 
 class Totals:

@@ -27,10 +27,13 @@ def make_feed(
     passes: int,
     class_weight: ClassWeight | None = None,
     where: str = "",
+    steps: int | None = None,
 ) -> Feed:
-    """The data of `passes` passes; messages name `where` they belong."""
+    """The data of `passes` passes, each of `steps` batches where that is given; messages name `where` they belong."""
     check_class_weight(class_weight)
     if y is not None:
+        if steps is not None:
+            raise ValueError("steps_per_epoch: expected None beside arrays")
         samples: Any = x
         return ArrayFeed(*model._batch(samples, y, sample_weight, class_weight, where), batch_size)
     if sample_weight is not None:
@@ -40,12 +43,12 @@ def make_feed(
     _ = model.loss  # its absence is an error now, not at the first batch
     from nncore.data import DataLoader  # here: importing nncore must not load it
 
-    if type(x) is DataLoader and x.y is not None:
+    if type(x) is DataLoader and x.y is not None and steps is None:
         group, targets = cast(Any, x.x), cast(Any, x.y)
         return LoaderFeed(*model._batch(group, targets, x.sample_weight, class_weight, where), x)
     check_class_weight(class_weight, in_memory=False)
     batches: Any = x
-    return BatchFeed(batches, partial(model._batch, class_weight=class_weight, where=where), passes)
+    return BatchFeed(batches, partial(model._batch, class_weight=class_weight, where=where), passes, steps)
 
 
 def validation_feed(model: Model, data: tuple[npt.ArrayLike, ...] | Iterable[Any], batch_size: int, passes: int) -> Feed:

@@ -94,6 +94,9 @@ class Model(Network):
         sample_weight: npt.ArrayLike | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> History:
         """Train for `epochs` passes over the data.
 
@@ -117,6 +120,12 @@ class Model(Network):
                 become weighted means, sum(w * value) / sum(w). A batch that weighs nothing changes nothing.
             callbacks: one of `nncore.callbacks`, or a list of them, called in this order.
             initial_epoch: the number of the epoch at which training begins, for callbacks and the history.
+            steps_per_epoch: how many batches of an iterable are an epoch. The next epoch goes on where it ended, so that a
+                generator may have no end; an iterable that has one begins anew there.
+            checkpoint: a folder in which a checkpoint is kept after every epoch: all of the model's and the optimizer's
+                state, of the callbacks', the loader's place, and the history.
+            resume: whether to go on from the last complete checkpoint there, if there is one, up to `epochs` in all: bit
+                for bit as if training had never been interrupted. The model must be compiled as it was then.
 
         Returns:
             `history`: losses and metrics of each epoch (means over its samples while training), those of validation with
@@ -155,6 +164,9 @@ class Model(Network):
             sample_weight=sample_weight,
             callbacks=callbacks,
             initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            checkpoint=checkpoint,
+            resume=resume,
         )
 
     def evaluate(
@@ -476,6 +488,47 @@ class Model(Network):
     def _need_gradients(self) -> None:
         if not self._has_gradients:
             raise RuntimeError("there are no gradients: expected a forward(x, training=True) and a backward(dy) before")
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write all that training has changed to one safetensors file: weights, optimizer state, and random state.
+
+        The file at `path` is replaced at once and as a whole, or not at all.
+
+        Raises:
+            RuntimeError: the model is not compiled, or the input shape is not known yet.
+            OSError: the file cannot be written.
+        """
+        from nncore import checkpoints  # here, as in fit
+
+        checkpoints.save(self, path)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Go on from what `save_checkpoint`, or ``fit(checkpoint=...)``, has written.
+
+        The model must be of the same architecture and compiled alike; the learning rate, where it is a number, is that of
+        the checkpoint. What follows is bit for bit what would have followed there.
+
+        Raises:
+            RuntimeError: the model is not compiled, or the input shape is not known yet.
+            ValueError: the file is no checkpoint, or of another model; nothing has changed.
+            OSError: the file cannot be read.
+
+        >>> import os, tempfile, nncore as nn
+        >>> def make():
+        ...     model = nn.Sequential([nn.Input((1,)), nn.Dense(1)])
+        ...     model.compile("adam", "mse", seed=3)
+        ...     return model
+        >>> model, other = make(), make()
+        >>> logs = model.train_on_batch([[1.0]], [[2.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_checkpoint(os.path.join(folder, "c.safetensors"))
+        ...     other.load_checkpoint(os.path.join(folder, "c.safetensors"))
+        >>> other.train_on_batch([[1.0]], [[2.0]]) == model.train_on_batch([[1.0]], [[2.0]])
+        True
+        """
+        from nncore import checkpoints  # here, as in fit
+
+        checkpoints.load(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the architecture and the weights to one safetensors file; `nncore.load` reads it.

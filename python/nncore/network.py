@@ -219,6 +219,11 @@ class Network(Layer):
             self._engine = made
         return self._engine
 
+    def _forget(self) -> None:
+        """Drop what was prepared for, or is left of, steps with the weights of before."""
+        self._steps = self._short = None
+        self._forward_rows, self._has_gradients = None, False
+
     def _set_graph(self, input_shape: Shape) -> None:
         builder = GraphBuilder()
         nodes, layers = self._assemble(builder, input_shape)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from nncore.progress import Progress, check_verbose
 from nncore.weighting import ClassWeight, check_class_weight
 
 if TYPE_CHECKING:
+    from nncore.checkpoints import Folder
     from nncore.evaluation import Evaluation
     from nncore.model import Model
 
@@ -41,13 +43,22 @@ class Plan:
         shuffle: whether each epoch draws an order of the samples.
         epochs: the number of the epoch at which training ends.
         first: that of the epoch at which it begins.
+        folder: where checkpoints go, if any.
+        found: the checkpoint from which it goes on, if any.
     """
 
     feed: Feed
     validation: Feed | None
     shuffle: bool
     epochs: int
-    first: int = 0
+    first: int
+    folder: Folder | None
+    found: Mapping[str, Any] | None
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """All data."""
+        return [self.feed] if self.validation is None else [self.feed, self.validation]
 
 
 def fit(
@@ -65,6 +76,9 @@ def fit(
     sample_weight: npt.ArrayLike | None,
     callbacks: Callback | Sequence[Callback],
     initial_epoch: int,
+    steps_per_epoch: int | None,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: bool,
 ) -> History:
     """See `Model.fit`."""
     batch_size, epochs = positive(batch_size, "batch_size"), positive(epochs, "epochs")
@@ -73,8 +87,9 @@ def fit(
         raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
     if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or not 0 <= initial_epoch < epochs:
         raise ValueError(f"initial_epoch: expected an integer from 0 to {epochs - 1}, got {initial_epoch!r}")
-    passes = epochs - initial_epoch
-    feed = make_feed(model, x, y, sample_weight, batch_size, passes, None if validation_split else class_weight)
+    steps = None if steps_per_epoch is None else positive(steps_per_epoch, "steps_per_epoch")
+    passes, weights = epochs - initial_epoch, None if validation_split else class_weight
+    feed = make_feed(model, x, y, sample_weight, batch_size, passes, weights, steps=steps)
     validation: Feed | None = None
     if validation_split:
         if validation_data is not None:
@@ -92,9 +107,12 @@ def fit(
     if isinstance(validation, ArrayFeed):
         _check_metrics(model, validation)
 
-    plan = Plan(feed, validation, bool(shuffle), epochs, initial_epoch)
-    params = {"epochs": epochs, "initial_epoch": plan.first, "validation": validation is not None, "verbose": verbose}
+    params = {"epochs": epochs, "initial_epoch": initial_epoch, "validation": validation is not None, "verbose": verbose}
     called = CallbackList(callbacks, model, params)
+    folder, found = _checkpoints(model, checkpoint, resume)
+    if found is not None:
+        params["initial_epoch"] = found["epoch"]
+    plan = Plan(feed, validation, bool(shuffle), epochs, params["initial_epoch"], folder, found)
     model.history, model.stop_training = History(), False
     try:
         with Progress(verbose, epochs, first=plan.first) as progress:
@@ -108,6 +126,10 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
     """The epochs of a plan."""
     logs: Logs = {}
     callbacks.call("on_train_begin", logs)
+    if plan.found is not None:
+        from nncore import checkpoints  # here: most training needs none
+
+        checkpoints.resume(model, plan.found, callbacks, plan.feeds)
     for epoch in range(plan.first, plan.epochs):
         if model.stop_training:
             break
@@ -133,7 +155,25 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
         model.history.append(epoch, logs, rate, time.perf_counter() - began)
         callbacks.call("on_epoch_end", epoch, logs)
         model.history.amend(logs)
+        if plan.folder is not None:
+            plan.folder.save(model, epoch + 1, callbacks, plan.feeds)
     callbacks.call("on_train_end", logs)
+
+
+def _checkpoints(
+    model: Model, path: str | os.PathLike[str] | None, resume: bool
+) -> tuple[Folder | None, Mapping[str, Any] | None]:
+    """The folder for checkpoints, and the one to go on from, if any."""
+    if not isinstance(resume, (bool, np.bool_)):
+        raise TypeError(f"resume: expected True or False, got {resume!r}")
+    if path is None:
+        if resume:
+            raise ValueError("resume: expected a folder as checkpoint beside it, got None")
+        return None, None
+    from nncore.checkpoints import Folder  # here, as above
+
+    folder = Folder(path, bool(resume))
+    return folder, folder.latest(model)
 
 
 def partial_fit(

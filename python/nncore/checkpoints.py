@@ -1,0 +1,193 @@
+"""Checkpoints: files from which training goes on bit for bit, and the folder in which `fit` keeps them.
+
+A file is safetensors: all arrays, and as metadata everything else as JSON, with ``{"array": 3}`` in the place of an array.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nncore import state
+from nncore.arrays import Array
+from nncore.history import History
+from nncore.io import write_file
+
+if TYPE_CHECKING:
+    from nncore.callbacks.base import CallbackList
+    from nncore.feeds import Feed
+    from nncore.model import Model
+
+__all__ = ["Folder", "load", "save"]
+
+_FORMAT, _VERSION = "nncore checkpoint", "1"
+_KEPT = 2  # of a folder: the last, and one before it for a disk that has lost the last
+_HISTORY = ("epoch", "history", "learning_rate", "seconds")
+_ARRAY = "array"
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """See `Model.save_checkpoint`."""
+    _ = model.optimizer  # its absence is an error
+    _write(os.fspath(path), {"model": state.capture(model)})
+
+
+def load(model: Model, path: str | os.PathLike[str]) -> None:
+    """See `Model.load_checkpoint`."""
+    _ = model.optimizer
+    content = _read(os.fspath(path))
+    try:
+        state.check(model, content.get("model"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)}: not a checkpoint of such a model: {error}") from None
+    state.restore(model, content["model"])
+
+
+class Folder:
+    """The checkpoints of one training, ``checkpoint-00012.safetensors`` after 12 epochs.
+
+    Args:
+        path: the folder, made if it is not there.
+        resume: whether there may be checkpoints in it.
+
+    Raises:
+        ValueError: there are some, and nobody wants to go on from them.
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
+        self._path = os.fspath(path)
+        os.makedirs(self._path, exist_ok=True)
+        self._found = self._files() if resume else []
+        if not resume and (files := self._files()):
+            raise ValueError(f"checkpoint: expected resume=True or a folder without checkpoints, got one with {files[-1]}")
+        for name in os.listdir(self._path):
+            if re.fullmatch(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp", name):  # of a process that was killed
+                os.unlink(os.path.join(self._path, name))
+
+    def _files(self) -> list[str]:
+        """All checkpoints, the oldest first."""
+        names = [name for name in os.listdir(self._path) if re.fullmatch(r"checkpoint-\d+\.safetensors", name)]
+        return sorted(names, key=lambda name: int(name[11:-12]))
+
+    def latest(self, model: Model) -> Mapping[str, Any] | None:
+        """The last complete checkpoint, checked to fit `model`; None where there is none.
+
+        Raises:
+            ValueError: there are some, and none can be read, or the last that can does not fit.
+        """
+        failure: ValueError | None = None
+        for name in reversed(self._found):
+            path = os.path.join(self._path, name)
+            try:
+                content = _read(path)
+            except ValueError as error:
+                warnings.warn(f"{error}; the one before it is taken", stacklevel=2)
+                failure = error
+                continue
+            try:
+                state.check(model, content.get("model"))
+                _check_progress(content)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}: not a checkpoint of such a model: {error}") from None
+            return content
+        if failure is not None:
+            raise failure
+        return None
+
+    def save(self, model: Model, epoch: int, callbacks: CallbackList, feeds: list[Feed]) -> None:
+        """Write a checkpoint after `epoch` epochs, and delete what is too old."""
+        content = {
+            "model": state.capture(model),
+            "epoch": epoch,
+            "stopped": model.stop_training,
+            "history": {name: getattr(model.history, name) for name in _HISTORY},
+            "callbacks": callbacks.get_state(),
+            "feeds": [feed.get_state() for feed in feeds],
+        }
+        _write(os.path.join(self._path, f"checkpoint-{epoch:05d}.safetensors"), content)
+        for name in self._files()[:-_KEPT]:
+            os.unlink(os.path.join(self._path, name))
+
+
+def resume(model: Model, content: Mapping[str, Any], callbacks: CallbackList, feeds: list[Feed]) -> None:
+    """Put `model`, callbacks and data where a folder's checkpoint was."""
+    state.restore(model, content["model"])
+    model.history = History(**content["history"])
+    model.stop_training = content["stopped"]
+    callbacks.set_state(content["callbacks"])
+    for feed, kept in zip(feeds, content["feeds"], strict=False):  # there may be other validation data now
+        feed.set_state(kept)
+
+
+def _check_progress(content: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a checkpoint has all that a folder's have beside the model."""
+    kinds = {"epoch": int, "stopped": bool, "history": dict, "callbacks": list, "feeds": list}
+    for name, kind in kinds.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"{name}: expected a {kind.__name__}, got {content.get(name)!r}")
+    if set(content["history"]) != set(_HISTORY):
+        raise ValueError(f"history: expected {', '.join(_HISTORY)}, got {', '.join(content['history'])}")
+
+
+def _write(path: str, content: Mapping[str, Any]) -> None:
+    from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
+
+    arrays: dict[str, Array] = {}
+    text = json.dumps(_pack(content, arrays))
+    data = serialize(arrays, {"format": _FORMAT, "version": _VERSION, "content": text})
+    write_file(os.path.realpath(path), data)
+
+
+def _read(path: str) -> dict[str, Any]:
+    """What `_write` wrote; a ValueError for anything else."""
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):
+        pass  # an OSError that names the file, where it cannot be read
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            for key, expected in (("format", _FORMAT), ("version", _VERSION)):
+                if metadata.get(key) != expected:
+                    raise ValueError(f"metadata {key!r}: expected {expected!r}, got {metadata.get(key)!r}")
+            try:
+                packed = json.loads(metadata.get("content", ""))
+            except RecursionError as error:
+                raise ValueError(f"metadata 'content': not JSON ({error})") from None
+            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no dict
+            content = _unpack(packed, arrays)
+            if not isinstance(content, dict):
+                raise ValueError(f"metadata 'content': expected an object, got {content!r}")
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path}: not a checkpoint: {error}") from None
+    return content
+
+
+def _pack(value: Any, arrays: dict[str, Array]) -> Any:  # noqa: ANN401 - whatever JSON can hold, and arrays
+    """`value` with its arrays moved to `arrays`."""
+    if isinstance(value, np.ndarray):
+        arrays[str(len(arrays))] = np.asarray(value, order="C")
+        return {_ARRAY: len(arrays) - 1}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _pack(part, arrays) for key, part in value.items()}
+    return [_pack(part, arrays) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _unpack(value: Any, arrays: Mapping[str, Array]) -> Any:  # noqa: ANN401
+    """The opposite of `_pack`."""
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY} and isinstance(value[_ARRAY], int):
+            if str(value[_ARRAY]) not in arrays:
+                raise ValueError(f"tensor {value[_ARRAY]!r} is missing")
+            return arrays[str(value[_ARRAY])]
+        return {key: _unpack(part, arrays) for key, part in value.items()}
+    return [_unpack(part, arrays) for part in value] if isinstance(value, list) else value
