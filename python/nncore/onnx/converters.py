@@ -22,6 +22,8 @@ CONVERTERS: Mapping[str, Convert] = {**ELEMENTWISE, **WEIGHTED, **SHAPING}
 def convert_match(c: Context, match: Match, x: Operand) -> Operand:
     """The layer that several nodes amount to."""
     value = sample(x)
+    if match.axis not in (None, -1, len(value.shape)):
+        raise Unsupported(f"axis of the means: expected the last one, got {match.axis} of {len(value.shape) + 1} axes")
     weights = {slot: weight(c.source.constants[name], name) for slot, name in match.slots.items()}
     sources = [match.slots[slot] for slot in sorted(match.slots)]
     if match.op == "dense":

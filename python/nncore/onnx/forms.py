@@ -2,7 +2,7 @@
 
 Where ONNX has no op of its own, or the runtimes have none in float64, an op is written as an expression of primitive ones.
 An expression is a tuple (op type, operands...). An operand is an expression, a number, ``"x"`` for the input, the name of
-an attribute or of a parameter slot of nncore's op, or a list of integers for axes. ``"Split:1"`` is the second half of two.
+an attribute or of a parameter slot of nncore's op, or `LAST` for an axis. ``"Split:1"`` is the second half of two.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from nncore.optable import AttrValue
 
-__all__ = ["FORMS", "VARIANTS", "Expr", "Form"]
+__all__ = ["FORMS", "LAST", "VARIANTS", "Expr", "Form"]
 
-Expr = str | float | list[int] | tuple[Any, ...]
+LAST = "last axis"  # of the means of a normalisation
+Expr = str | float | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,16 @@ def _phi(erf: Expr) -> Expr:
 _SCALED = ("Mul", "x", "beta")
 _ROOT = ("Div", "x", math.sqrt(2))
 _CUBE = ("Mul", "x", ("Mul", "x", "x"))
-_CENTERED = ("Sub", "x", ("ReduceMean", "x", [-1]))
+_CENTERED = ("Sub", "x", ("ReduceMean", "x", LAST))
 _TANH_GELU = ("Tanh", ("Mul", ("Add", "x", ("Mul", _CUBE, 0.044715)), _GELU_SLOPE))
 
 
 def _layer_norm(square: Expr) -> Expr:
-    return ("Div", _CENTERED, ("Sqrt", ("Add", ("ReduceMean", square, [-1]), "epsilon")))
+    return ("Div", _CENTERED, ("Sqrt", ("Add", ("ReduceMean", square, LAST), "epsilon")))
 
 
 def _rms_norm(square: Expr) -> Expr:
-    return ("Div", "x", ("Sqrt", ("Add", ("ReduceMean", square, [-1]), "epsilon")))
+    return ("Div", "x", ("Sqrt", ("Add", ("ReduceMean", square, LAST), "epsilon")))
 
 
 def _scaled(tree: Expr) -> list[Form]:
@@ -143,7 +144,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
 
 # What other exporters write for the same, and fused forms of several nodes.
 _OTHER_ROOT = ("Mul", "x", math.sqrt(0.5))
-_ROOT_MEAN = ("Sqrt", ("Add", ("ReduceMean", ("Pow", "x", 2.0), [-1]), "epsilon"))
+_ROOT_MEAN = ("Sqrt", ("Add", ("ReduceMean", ("Pow", "x", 2.0), LAST), "epsilon"))
 VARIANTS: Mapping[str, tuple[Form, ...]] = {
     "gelu": tuple(
         Form(tree=tree, fixed={"approximate": approximate})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nncore.onnx.forms import FORMS, VARIANTS, Expr
+from nncore.onnx.forms import FORMS, LAST, VARIANTS, Expr
 from nncore.onnx.reading import Source, number
 from nncore.optable import OPS, AttrValue
 
@@ -23,6 +23,7 @@ class Match:
 
     Attributes:
         x: name of the input.
+        axis: the axis of the means in the form, which must be the last; None where there are none.
         attrs: the op's attributes, as far as the form has them.
         slots: by parameter slot the name of a constant.
     """
@@ -31,6 +32,7 @@ class Match:
     x: str
     attrs: Mapping[str, AttrValue]
     slots: Mapping[str, str]
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def _patterns() -> dict[str, list[_Pattern]]:
             attrs = OPS[op].attrs if op in OPS else {}
             for form in forms:
                 if isinstance(form.tree, tuple):
-                    found.append(_Pattern(op, form.tree, form.fixed, frozenset(_names(form.tree) - {"x"} - attrs.keys())))
+                    found.append(
+                        _Pattern(op, form.tree, form.fixed, frozenset(_names(form.tree) - {"x", LAST} - attrs.keys()))
+                    )
     by_last: dict[str, list[_Pattern]] = {}
     for pattern in sorted(found, key=lambda p: (-_size(p.tree), not p.slots)):
         by_last.setdefault(pattern.tree[0], []).append(pattern)
@@ -77,9 +81,11 @@ def find(source: Source, name: str) -> Match | None:
         return None
     for pattern in _PATTERNS.get(source.steps[source.producers[name][0]].op, ()):
         for found in _matches(source, pattern.tree, name, {}, pattern.slots):
-            attrs = {k: v for k, v in found.items() if k != "x" and k not in pattern.slots} | dict(pattern.fixed)
+            own = {"x", LAST, *pattern.slots}
+            attrs = {k: v for k, v in found.items() if k not in own} | dict(pattern.fixed)
             if _fits(pattern.op, attrs):
-                return Match(pattern.op, found["x"], attrs, {slot: found[slot] for slot in pattern.slots})
+                slots = {slot: found[slot] for slot in pattern.slots}
+                return Match(pattern.op, found["x"], attrs, slots, found.get(LAST))
     return None
 
 
@@ -122,9 +128,10 @@ def _node_matches(source: Source, tree: Any, name: str, found: Found, slots: fro
         return
     inputs = list(step.inputs)
     if kind == "ReduceMean":
-        if source.axes(step) != parts.pop() or step.attrs.get("keepdims", 1) != 1:
+        axes = source.axes(step)
+        if step.attrs.get("keepdims", 1) != 1 or axes is None or len(axes) != 1 or found.get(LAST, axes[0]) != axes[0]:
             return
-        inputs = inputs[:1]
+        found, inputs = {**found, parts.pop(): axes[0]}, inputs[:1]
     elif kind == "Split":
         halves = source.integers(inputs[1]) if len(inputs) > 1 else step.attrs.get("split", [1, 1])
         if len(step.outputs) != 2 or halves[0] != halves[-1]:

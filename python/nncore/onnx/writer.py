@@ -9,7 +9,7 @@ import numpy as np
 
 from nncore.arrays import Array
 from nncore.graph import Node
-from nncore.onnx.forms import FORMS, Expr
+from nncore.onnx.forms import FORMS, LAST, Expr
 from nncore.optable import Shape, sample_axis
 
 __all__ = ["INEXPRESSIBLE", "WRITERS", "Writer"]
@@ -98,10 +98,10 @@ class Writer:
         done: dict[str, str] = {}  # a part that comes twice is computed once
 
         def write(part: Expr) -> str:
+            if part == LAST:
+                return self.integers([-1])
             if isinstance(part, str):
                 return str(values[part]) if isinstance(values[part], str) else self.number(values[part])
-            if isinstance(part, list):
-                return self.integers(part)
             if not isinstance(part, tuple):
                 return self.number(part)
             key = repr(part)
