@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.frames import is_table, table_as_array
 from nncore.optable import Shape
 
 __all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "positive", "real"]
@@ -19,10 +20,14 @@ Array = npt.NDArray[Any]
 def real(value: npt.ArrayLike, what: str) -> Array:
     """`value` as a row-major array in this machine's byte order, itself where it is one already.
 
+    A frame of pandas or polars, or a table of Arrow, is an array [n, columns].
+
     Raises:
         TypeError: not bool, integer or floating-point numbers.
-        ValueError: a nested sequence of unequal lengths.
+        ValueError: a nested sequence of unequal lengths, or a table with missing values.
     """
+    if not isinstance(value, np.ndarray) and is_table(value):
+        value = table_as_array(value, what)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -52,32 +52,60 @@ class Feed(ABC):
 class ArrayFeed(Feed):
     """Samples `x` [n, ...] and `target` [n, ...] in memory: whole stretches of a pass are one call of the engine.
 
-    Attributes:
+    Args:
+        x: the samples.
+        target: their targets.
         sample_weight: what each sample counts, [n], or None.
+        batch_size: samples in a step.
+        rows: the places of those that belong to the feed, where these are not all.
     """
 
-    def __init__(self, x: Array, target: Array, sample_weight: Array | None, batch_size: int) -> None:
-        self.samples: int = len(x)
-        self.sample_weight = sample_weight
-        self._x, self._target, self._batch_size = x, target, batch_size
+    def __init__(
+        self, x: Array, target: Array, sample_weight: Array | None, batch_size: int, rows: Order | None = None
+    ) -> None:
+        self.samples: int = len(x) if rows is None else len(rows)
+        self._x, self._target, self._sample_weight = x, target, sample_weight
+        self._batch_size, self._rows = batch_size, rows
 
     @property
     def target(self) -> Array:
-        """All targets."""
-        return self._target
+        """The targets of the feed's samples."""
+        return self._target if self._rows is None else self._target[self._rows]
+
+    @property
+    def sample_weight(self) -> Array | None:
+        """What each of the feed's samples counts, or None."""
+        return self._sample_weight if self._sample_weight is None or self._rows is None else self._sample_weight[self._rows]
+
+    @sample_weight.setter
+    def sample_weight(self, weights: Array | None) -> None:
+        if weights is not None and self._rows is not None:
+            whole = np.zeros(len(self._x))
+            whole[self._rows] = weights
+            weights = whole
+        self._sample_weight = weights
 
     def part(self, start: int, stop: int) -> ArrayFeed:
         """The samples start .. stop - 1, not copied."""
-        weights = None if self.sample_weight is None else self.sample_weight[start:stop]
+        weights = None if self._sample_weight is None else self._sample_weight[start:stop]
         return ArrayFeed(self._x[start:stop], self._target[start:stop], weights, self._batch_size)
+
+    def chosen(self, rows: Order) -> ArrayFeed:
+        """The samples `rows`, not copied."""
+        return ArrayFeed(self._x, self._target, self._sample_weight, self._batch_size, rows)
 
     def whole(self) -> ArrayFeed:
         """All samples in one batch."""
-        return ArrayFeed(self._x, self._target, self.sample_weight, self.samples)
+        x = self._x if self._rows is None else self._x[self._rows]
+        return ArrayFeed(x, self.target, self.sample_weight, self.samples)
 
     def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass, a result for each call that the engine's deadline ended."""
-        return self._in_order(run, None if shuffle is None else shuffle.permutation(len(self._x)), by_step)
+        order = self._rows
+        if shuffle is not None:
+            places = shuffle.permutation(self.samples)
+            order = places if order is None else order[places]
+        return self._in_order(run, order, by_step)
 
     def _in_order(self, run: Run, order: Order | None, by_step: bool) -> Iterator[RunResult]:
         position, sums = 0, _NO_SUMS
@@ -85,7 +113,7 @@ class ArrayFeed(Feed):
             order = np.arange(self.samples)
         while position < self.samples:
             part = order[: position + self._batch_size] if by_step and order is not None else order
-            result = run(self._x, self._target, self.sample_weight, part, position, self._batch_size, sums)
+            result = run(self._x, self._target, self._sample_weight, part, position, self._batch_size, sums)
             position, sums = result.position, result.sums
             yield result
 

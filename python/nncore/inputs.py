@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed
-from nncore.weighting import ClassWeight, check_class_weight
+from nncore.frames import is_table
+from nncore.objectives import Columns
+from nncore.weighting import ClassWeight, check_class_weight, labels_of
 
 if TYPE_CHECKING:
     from nncore.model import Model
@@ -38,7 +41,7 @@ def make_feed(
         return ArrayFeed(*model._batch(samples, y, sample_weight, class_weight, where), batch_size)
     if sample_weight is not None:
         raise ValueError(f"sample_weight{where}: expected none beside batches, which are (x, y, sample_weight) themselves")
-    if hasattr(x, "__array__"):
+    if hasattr(x, "__array__") or is_table(x):
         raise ValueError(f"y{where}: expected targets for the samples x, got None")
     _ = model.loss  # its absence is an error now, not at the first batch
     from nncore.data import DataLoader  # here: importing nncore must not load it
@@ -62,8 +65,11 @@ def validation_feed(model: Model, data: tuple[npt.ArrayLike, ...] | Iterable[Any
     return make_feed(model, x, y, weights[0] if weights else None, batch_size, passes, where=where)
 
 
-def split(feed: Feed, fraction: float) -> tuple[ArrayFeed, ArrayFeed]:
-    """All but the last `fraction` of an array feed, and that fraction; counted as Keras does."""
+def split(feed: Feed, fraction: float, stratify: bool, seed: int) -> tuple[ArrayFeed, ArrayFeed]:
+    """All but a `fraction` of an array feed, and that fraction: the last samples, or drawn from each class.
+
+    How many there are is counted as Keras does.
+    """
     if not isinstance(feed, ArrayFeed) or isinstance(feed, LoaderFeed):
         raise ValueError("validation_split: expected 0 beside an iterable of batches")
     if not 0 < fraction < 1:
@@ -71,4 +77,12 @@ def split(feed: Feed, fraction: float) -> tuple[ArrayFeed, ArrayFeed]:
     count = math.floor(feed.samples * (1 - fraction))
     if not 0 < count < feed.samples:
         raise ValueError(f"validation_split: expected to leave samples on both sides, got {fraction!r} of {feed.samples}")
-    return feed.part(0, count), feed.part(count, feed.samples)
+    if not stratify:
+        return feed.part(0, count), feed.part(count, feed.samples)
+    from nncore.data.split import stratified  # here, as above
+
+    target: Any = feed.target
+    if isinstance(target, Columns):
+        raise ValueError("stratify: expected False for a model with several outputs")
+    training, held = stratified(labels_of(target, why="stratify"), feed.samples - count, seed)
+    return feed.chosen(np.sort(training)), feed.chosen(np.sort(held))

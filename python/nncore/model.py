@@ -95,6 +95,7 @@ class Model(Network):
         callbacks: Callback | Sequence[Callback] = (),
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        stratify: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
     ) -> History:
@@ -105,7 +106,8 @@ class Model(Network):
         Args:
             x: samples [n, ...] of any real dtype, or (without `y`) an iterable of batches (x, y) or (x, y, sample_weight),
                 such as a `nncore.data.DataLoader`, that can be repeated for each epoch and does its own batching and
-                shuffling.
+                shuffling. Samples may be memory-mapped, and frames of pandas or polars or tables of Arrow with columns of
+                numbers; those of several inputs come in a list, a tuple or a dict by name.
             y: targets [n, ...], as the loss takes them.
             batch_size: samples per step; the last batch may be smaller.
             epochs: how many passes, counted from epoch 0 also where `initial_epoch` says that training begins later.
@@ -122,6 +124,8 @@ class Model(Network):
             initial_epoch: the number of the epoch at which training begins, for callbacks and the history.
             steps_per_epoch: how many batches of an iterable are an epoch. The next epoch goes on where it ended, so that a
                 generator may have no end; an iterable that has one begins anew there.
+            stratify: whether the samples of `validation_split` are not the last ones, but drawn so that every class has its
+                share, as `nncore.data.train_test_split` draws them with the model's seed.
             checkpoint: a folder in which a checkpoint is kept after every epoch: all of the model's and the optimizer's
                 state, of the callbacks', the loader's place, and the history.
             resume: whether to go on from the last complete checkpoint there, if there is one, up to `epochs` in all: bit
@@ -165,6 +169,7 @@ class Model(Network):
             callbacks=callbacks,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
+            stratify=stratify,
             checkpoint=checkpoint,
             resume=resume,
         )

@@ -70,6 +70,7 @@ def fit(
     epochs: int,
     validation_data: tuple[npt.ArrayLike, ...] | Iterable[Any] | None,
     validation_split: float,
+    stratify: bool,
     shuffle: bool,
     verbose: int,
     class_weight: ClassWeight | None,
@@ -85,6 +86,10 @@ def fit(
     verbose = check_verbose(verbose)
     if not isinstance(shuffle, (bool, np.bool_)):
         raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
+    if not isinstance(stratify, (bool, np.bool_)):
+        raise TypeError(f"stratify: expected True or False, got {stratify!r}")
+    if stratify and not validation_split:
+        raise ValueError("stratify: expected a validation_split beside it, got none")
     if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or not 0 <= initial_epoch < epochs:
         raise ValueError(f"initial_epoch: expected an integer from 0 to {epochs - 1}, got {initial_epoch!r}")
     steps = None if steps_per_epoch is None else positive(steps_per_epoch, "steps_per_epoch")
@@ -95,7 +100,7 @@ def fit(
         if validation_data is not None:
             raise ValueError("validation_split: expected 0 beside validation_data")
         check_class_weight(class_weight)
-        feed, validation = split(feed, validation_split)
+        feed, validation = split(feed, validation_split, bool(stratify), model._seed)
         feed.sample_weight = model._weights_of(feed.target, feed.sample_weight, class_weight)
     elif validation_data is not None:
         validation = validation_feed(model, validation_data, batch_size, passes)

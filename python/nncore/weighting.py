@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nncore.arrays import Array, real
 from nncore.optable import AttrValue
 
-__all__ = ["ClassWeight", "check_class_weight", "check_sample_weight", "combine"]
+__all__ = ["ClassWeight", "check_class_weight", "check_sample_weight", "combine", "labels_of"]
 
 ClassWeight = Mapping[int, float] | Literal["balanced"]
 
@@ -86,7 +86,7 @@ def combine(
     """
     if class_weight is None:
         return sample_weight
-    labels = _labels(target, what)
+    labels = labels_of(target, what)
     weights = np.ones(len(labels))
     if isinstance(class_weight, str):
         known = labels != ignored if ignored is not None else np.ones(len(labels), bool)
@@ -100,15 +100,20 @@ def combine(
     return weights if sample_weight is None else weights * sample_weight
 
 
-def _labels(target: Array, what: str) -> Array:
+def labels_of(target: Array, what: str = "y", why: str = "class_weight") -> Array:
+    """The class of each sample, [n]: its index, the largest column of its row, or for one column its number.
+
+    Raises:
+        ValueError: targets that are no classes; the message begins with `why` they should be.
+    """
     if target.ndim == 1:
         return target
     if target.ndim != 2:
-        raise ValueError(f"class_weight: expected {what} with one class for each sample, got shape {target.shape}")
+        raise ValueError(f"{why}: expected {what} with one class for each sample, got shape {target.shape}")
     if target.shape[1] > 1:
         return np.asarray(target.argmax(axis=1))
     labels = target[:, 0]
     if (labels != np.round(labels)).any():
         row = int((labels != np.round(labels)).argmax())
-        raise ValueError(f"class_weight: expected {what} of whole numbers, got {labels[row]} in row {row}")
+        raise ValueError(f"{why}: expected {what} of whole numbers, got {labels[row]} in row {row}")
     return labels.astype(np.int64)

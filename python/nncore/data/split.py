@@ -50,6 +50,12 @@ def train_test_split(
     if not 0 < total < len(y):
         raise ValueError(f"test_size: {test_size!r} of {len(y)} samples leaves one part empty")
 
+    train, test = stratified(y, total, seed)
+    return x[train], x[test], y[train], y[test]
+
+
+def stratified(y: Array, total: int, seed: int) -> tuple[Array, Array]:
+    """The places of the samples of a training part, and of a test part of `total` samples; see `train_test_split`."""
     labels, counts = np.unique(y, return_counts=True)
     shares = total * counts / len(y)
     quotas = np.floor(shares).astype(np.int64)
@@ -61,4 +67,4 @@ def train_test_split(
     of_class = [shuffled[y[shuffled] == label] for label in labels]
     train = rng.permutation(np.concatenate([rows[quota:] for rows, quota in zip(of_class, quotas, strict=True)]))
     test = rng.permutation(np.concatenate([rows[:quota] for rows, quota in zip(of_class, quotas, strict=True)]))
-    return x[train], x[test], y[train], y[test]
+    return train, test
