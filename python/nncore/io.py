@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nncore.arrays import Array
 from nncore.description import describe, make
@@ -17,7 +18,7 @@ from nncore.layers import Layer
 if TYPE_CHECKING:
     from nncore.model import Model
 
-__all__ = ["load", "save", "write_file"]
+__all__ = ["load", "load_state_dict", "save", "save_state_dict", "write_file"]
 
 _FORMAT = "nncore"
 _VERSION = "1"
@@ -109,6 +110,90 @@ def _read(file: Any, custom_objects: Mapping[str, type[Layer]]) -> Model:  # noq
     model._restore(weights, dtype)
     model.metadata = _own_metadata(metadata.get("metadata", "{}"))
     return model
+
+
+def load_state_dict(
+    model: Model,
+    weights: str | os.PathLike[str] | Mapping[str, npt.ArrayLike],
+    mapping: Mapping[str, str] | None = None,
+) -> None:
+    """Overwrite all weights of `model` by those of a PyTorch module, such as an ``nn.Sequential``.
+
+    A Linear goes into a Dense, with its matrix transposed; BatchNorm1d, LayerNorm, RMSNorm, PReLU and Embedding go into the
+    layers of these names. A state dict has weights and no options: for equal predictions give the layers PyTorch's, such as
+    ``nn.BatchNorm(momentum=0.9, epsilon=1e-5)`` and ``nn.LayerNorm(epsilon=1e-5)``.
+
+    Args:
+        model: its input shape must be known.
+        weights: a safetensors file, or arrays or tensors by name, as ``module.state_dict()`` gives them.
+        mapping: the module for each layer, by names: ``{"dense": "encoder.0"}``; a layer that is not in it has the name of
+            its module. Without a mapping names count where all are equal, else the order: of a file the order of the
+            names, numbers as numbers.
+
+    Raises:
+        TypeError, ValueError: weights that do not fit, too many or too few; the model is unchanged.
+        OSError: the file cannot be read.
+
+    Source: ``torch.nn.Module.load_state_dict``.
+
+    >>> import numpy as np, nncore as nn
+    >>> model = nn.Sequential([nn.Input((3,)), nn.Dense(2)])
+    >>> nn.io.load_state_dict(model, {"0.weight": [[1, 2, 3], [4, 5, 6]], "0.bias": [0.5, 0]})
+    >>> model.predict([[1, 0, 1]]).tolist()
+    [[4.5, 10.0]]
+    """
+    from nncore.state_dict import apply
+
+    if isinstance(weights, Mapping):
+        apply(model, weights, mapping, ordered=True)
+        return
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as parse
+
+    name = os.fspath(weights)
+    with open(name, "rb") as file:
+        data = file.read()
+    try:
+        arrays = parse(data)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{name}: expected a safetensors file of float32 or float64, as safetensors.torch.save_file writes it ({error})"
+        ) from None
+    try:
+        apply(model, arrays, mapping, ordered=False)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def save_state_dict(model: Model, path: str | os.PathLike[str], mapping: Mapping[str, str] | None = None) -> None:
+    """Write all weights of `model` to a safetensors file, as a PyTorch module's ``load_state_dict`` takes them.
+
+    Args:
+        model: its input shape must be known.
+        path: the file; it is replaced as a whole or not at all. PyTorch reads it by
+            ``module.load_state_dict(safetensors.torch.load_file(path))``.
+        mapping: what the module of each layer is called, by names; a layer that is not in it has the name of its module.
+            Without one the layers of a `Sequential` are numbered as in an ``nn.Sequential`` that has a module for each,
+            and for each activation that a Dense names.
+
+    Raises:
+        ValueError: a layer with weights that PyTorch does not have, or a mapping that does not fit.
+        OSError: the file cannot be written.
+
+    >>> import os, tempfile, nncore as nn
+    >>> from safetensors.numpy import load_file
+    >>> model = nn.Sequential([nn.Input((3,)), nn.Dense(4, activation="relu"), nn.Dense(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nn.io.save_state_dict(model, os.path.join(folder, "weights.safetensors"))
+    ...     weights = load_file(os.path.join(folder, "weights.safetensors"))
+    >>> {name: array.shape for name, array in sorted(weights.items())}
+    {'0.bias': (4,), '0.weight': (4, 3), '2.bias': (2,), '2.weight': (2, 4)}
+    """
+    from safetensors.numpy import save as serialize
+
+    from nncore.state_dict import collect
+
+    write_file(os.path.realpath(os.fspath(path)), serialize(collect(model, mapping)))
 
 
 def _own_metadata(text: str) -> dict[str, str]:

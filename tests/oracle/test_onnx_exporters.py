@@ -159,7 +159,7 @@ def test_a_regressor_whose_file_mixes_samples_is_refused():
     proto = skl2onnx.to_onnx(estimator, X[:1])
     (theirs,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"X": X})
     assert theirs.shape == (2 * len(X), 1)  # skl2onnx puts all targets into one column
-    with pytest.raises(ValueError, match="Reshape.*keeps the samples apart"):
+    with pytest.raises(ValueError, match=r"Reshape.*keeps the samples apart"):
         read(proto.SerializeToString())
 
 
