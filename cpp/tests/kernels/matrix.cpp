@@ -131,6 +131,36 @@ TEST_CASE_TEMPLATE("add: in place of either operand too", T, float, double) {
   });
 }
 
+TEST_CASE_TEMPLATE("product and sum_over: from left to right, in place of any operand too", T, float, double) {
+  for_each_isa<T>([&](const Kernels<T>& kernels) {
+    for (size_t count = 2; count <= 4; ++count)
+      for (size_t n = 0; n <= kMostTail; ++n) {
+        CAPTURE(count);
+        CAPTURE(n);
+        std::vector<std::vector<T>> x;
+        std::vector<const T*> from;
+        for (size_t i = 0; i < count; ++i) x.push_back(random_values<T>(n, i + 1));
+        for (const auto& values : x) from.push_back(values.data());
+        std::vector<T> product(x[0]), mean(x[0]);
+        for (size_t j = 0; j < n; ++j) {
+          for (size_t i = 1; i < count; ++i) product[j] *= x[i][j], mean[j] += x[i][j];
+          mean[j] /= static_cast<T>(count);
+        }
+        for (size_t target = 0; target <= count; ++target) {  // the last: none of the operands
+          Guarded<T> one(target < count ? x[target] : x[0]), two(target < count ? x[target] : x[0]);
+          std::vector<const T*> a(from), b(from);
+          if (target < count) a[target] = one.data(), b[target] = two.data();
+          kernels.product(one.data(), a.data(), count, n);
+          kernels.sum_over(two.data(), b.data(), count, static_cast<T>(count), n);
+          CHECK(same_bits(one.data(), product.data(), n));
+          CHECK(same_bits(two.data(), mean.data(), n));
+          CHECK(one.intact());
+          CHECK(two.intact());
+        }
+      }
+  });
+}
+
 TEST_CASE_TEMPLATE("zero_padding: up to the end of the last panel", T, float, double) {
   constexpr size_t w = kPanel<T>, rows = 3;
   for_each_isa<T>([&](const Kernels<T>& kernels) {
