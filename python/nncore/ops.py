@@ -17,42 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore import _core, reference
-from nncore.loss_ops import bce as bce
-from nncore.loss_ops import bce_backward as bce_backward
-from nncore.loss_ops import bce_with_logits as bce_with_logits
-from nncore.loss_ops import bce_with_logits_backward as bce_with_logits_backward
-from nncore.loss_ops import cosine as cosine
-from nncore.loss_ops import cosine_backward as cosine_backward
-from nncore.loss_ops import cross_entropy as cross_entropy
-from nncore.loss_ops import cross_entropy_backward as cross_entropy_backward
-from nncore.loss_ops import focal as focal
-from nncore.loss_ops import focal_backward as focal_backward
-from nncore.loss_ops import gaussian_nll as gaussian_nll
-from nncore.loss_ops import gaussian_nll_backward as gaussian_nll_backward
-from nncore.loss_ops import hinge as hinge
-from nncore.loss_ops import hinge_backward as hinge_backward
-from nncore.loss_ops import huber as huber
-from nncore.loss_ops import huber_backward as huber_backward
-from nncore.loss_ops import kl_div as kl_div
-from nncore.loss_ops import kl_div_backward as kl_div_backward
-from nncore.loss_ops import log_cosh as log_cosh
-from nncore.loss_ops import log_cosh_backward as log_cosh_backward
-from nncore.loss_ops import mae as mae
-from nncore.loss_ops import mae_backward as mae_backward
-from nncore.loss_ops import mse as mse
-from nncore.loss_ops import mse_backward as mse_backward
-from nncore.loss_ops import multi_margin as multi_margin
-from nncore.loss_ops import multi_margin_backward as multi_margin_backward
-from nncore.loss_ops import nll as nll
-from nncore.loss_ops import nll_backward as nll_backward
-from nncore.loss_ops import poisson as poisson
-from nncore.loss_ops import poisson_backward as poisson_backward
-from nncore.loss_ops import quantile as quantile
-from nncore.loss_ops import quantile_backward as quantile_backward
-from nncore.loss_ops import smooth_l1 as smooth_l1
-from nncore.loss_ops import smooth_l1_backward as smooth_l1_backward
-from nncore.loss_ops import squared_hinge as squared_hinge
-from nncore.loss_ops import squared_hinge_backward as squared_hinge_backward
+from nncore.loss_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.node_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
