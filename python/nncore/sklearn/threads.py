@@ -1,0 +1,42 @@
+"""How many threads estimators use, also where several of them run at once in threads of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from nncore.threads import get_num_threads, set_num_threads
+
+__all__ = ["thread_limit"]
+
+_lock = Lock()
+_running: list[int] = []  # what each estimator that runs now asked for
+_before = 1  # the setting outside
+
+
+@contextmanager
+def thread_limit(threads: int | None) -> Iterator[None]:
+    """Inside a ``with``, native calls use `threads` threads (``None``: as set), shared among all that are inside one.
+
+    So a search with joblib's threading backend has as many threads as one fit, and not a multiple of them.
+    """
+    global _before
+    with _lock:
+        if not _running:
+            _before = get_num_threads()
+        wanted = _before if threads is None else threads
+        _running.append(wanted)
+        _share()
+    try:
+        yield
+    finally:
+        with _lock:
+            _running.remove(wanted)
+            _share()
+
+
+def _share() -> None:
+    threads = max(1, max(_running) // len(_running)) if _running else _before
+    if threads != get_num_threads():
+        set_num_threads(threads)
