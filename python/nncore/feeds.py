@@ -1,9 +1,10 @@
-"""Where a pass over data takes its samples from: arrays in memory, or an iterable of batches."""
+"""Where a pass over data takes its samples from: arrays in memory, chunks of them, or an iterable of batches."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from nncore.arrays import Array
 from nncore.engines.base import RunResult
 
 if TYPE_CHECKING:
-    from nncore.data import DataLoader
+    from nncore.data import ChunkLoader, DataLoader
 
-__all__ = ["ArrayFeed", "BatchFeed", "Feed", "LoaderFeed", "Order", "Totals"]
+__all__ = ["ArrayFeed", "BatchFeed", "ChunkFeed", "Feed", "LoaderFeed", "Order", "Totals"]
 
 Order = npt.NDArray[np.int64]
 # run(x, target, sample_weight, order, start, batch_size, sums), as Engine.run
@@ -108,14 +109,26 @@ class ArrayFeed(Feed):
         return self._in_order(run, order, by_step)
 
     def _in_order(self, run: Run, order: Order | None, by_step: bool) -> Iterator[RunResult]:
-        position, sums = 0, _NO_SUMS
-        if by_step and order is None:
-            order = np.arange(self.samples)
-        while position < self.samples:
-            part = order[: position + self._batch_size] if by_step and order is not None else order
-            result = run(self._x, self._target, self._sample_weight, part, position, self._batch_size, sums)
-            position, sums = result.position, result.sums
-            yield result
+        return _in_order(run, (self._x, self._target, self._sample_weight), order, self._batch_size, by_step, _NO_SUMS)
+
+
+def _in_order(
+    run: Run,
+    data: tuple[Array, Array, Array | None],
+    order: Order | None,
+    batch_size: int,
+    by_step: bool,
+    sums: Sequence[float],
+) -> Iterator[RunResult]:
+    """Samples in memory in an order, after a pass with `sums` so far."""
+    position, samples = 0, len(data[0]) if order is None else len(order)
+    if by_step and order is None:
+        order = np.arange(samples)
+    while position < samples:
+        part = order[: position + batch_size] if by_step and order is not None else order
+        result = run(*data, part, position, batch_size, sums)
+        position, sums = result.position, result.sums
+        yield result
 
 
 class LoaderFeed(ArrayFeed):
@@ -132,6 +145,38 @@ class LoaderFeed(ArrayFeed):
     def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
         """One pass: the loader's next epoch."""
         return self._in_order(run, self._loader.next_order(), by_step)
+
+    def get_state(self) -> dict[str, int]:
+        """The number of the loader's next epoch."""
+        return {"epoch": self._loader.epoch}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """See `Feed.set_state`."""
+        self._loader.set_epoch(state["epoch"])
+
+
+class ChunkFeed(Feed):
+    """The chunks of a `ChunkLoader`, in its own order: as arrays, one after the other.
+
+    `check` makes arrays for the engine of each chunk.
+    """
+
+    def __init__(self, loader: ChunkLoader, check: Callable[..., tuple[Array, Array, Array | None]]) -> None:
+        self.samples = loader.samples
+        self._loader, self._check = loader, check
+
+    def results(self, run: Run, shuffle: np.random.Generator | None, by_step: bool = False) -> Iterator[RunResult]:
+        """One pass: the loader's next epoch."""
+        samples, sums = 0, _NO_SUMS
+        with closing(self._loader.chunks()) as chunks:  # its thread ends where this does
+            for chunk in chunks:
+                data = self._check(chunk.x, chunk.y, chunk.sample_weight)
+                for result in _in_order(run, data, chunk.order, self._loader.batch_size, by_step, sums):
+                    samples, sums = samples + result.samples, result.sums
+                    yield result
+        if not samples:
+            raise ValueError("x: expected a loader with at least one chunk in an epoch, got none")
+        self.samples = samples
 
     def get_state(self) -> dict[str, int]:
         """The number of the loader's next epoch."""

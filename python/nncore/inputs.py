@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from nncore.feeds import ArrayFeed, BatchFeed, Feed, LoaderFeed
+from nncore.feeds import ArrayFeed, BatchFeed, ChunkFeed, Feed, LoaderFeed
 from nncore.frames import is_table
 from nncore.objectives import Columns
 from nncore.weighting import ClassWeight, check_class_weight, labels_of
@@ -44,14 +44,17 @@ def make_feed(
     if hasattr(x, "__array__") or is_table(x):
         raise ValueError(f"y{where}: expected targets for the samples x, got None")
     _ = model.loss  # its absence is an error now, not at the first batch
-    from nncore.data import DataLoader  # here: importing nncore must not load it
+    from nncore.data import ChunkLoader, DataLoader  # here: importing nncore must not load it
 
     if type(x) is DataLoader and x.y is not None and steps is None:
         group, targets = cast(Any, x.x), cast(Any, x.y)
         return LoaderFeed(*model._batch(group, targets, x.sample_weight, class_weight, where), x)
     check_class_weight(class_weight, in_memory=False)
+    check = partial(model._batch, class_weight=class_weight, where=where)
+    if isinstance(x, ChunkLoader) and steps is None:
+        return ChunkFeed(x, check)
     batches: Any = x
-    return BatchFeed(batches, partial(model._batch, class_weight=class_weight, where=where), passes, steps)
+    return BatchFeed(batches, check, passes, steps)
 
 
 def validation_feed(model: Model, data: tuple[npt.ArrayLike, ...] | Iterable[Any], batch_size: int, passes: int) -> Feed:

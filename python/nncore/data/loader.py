@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DataLoader"]
+from nncore.data.groups import Array, Given, Group, as_arrays, common_length, integer, take
 
-Array = npt.NDArray[Any]
+__all__ = ["DataLoader"]
 
 
 class DataLoader:
@@ -69,20 +69,20 @@ class DataLoader:
         sample_weight: npt.ArrayLike | None = None,
         sampler: Callable[[int], npt.ArrayLike] | None = None,
     ) -> None:
-        self.x = _arrays("x", x)
-        self.y = None if y is None else _arrays("y", y)
+        self.x = as_arrays("x", x)
+        self.y = None if y is None else as_arrays("y", y)
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
         if self.sample_weight is not None and y is None:
             raise ValueError("sample_weight: expected none without y")
-        self._samples = _common_length(self.x, self.y)
+        self._samples = common_length(self.x, self.y)
         if self.sample_weight is not None and self.sample_weight.shape != (self._samples,):
             raise ValueError(
                 f"sample_weight: expected one number for each of {self._samples} samples, got {self.sample_weight.shape}"
             )
-        self.batch_size = _integer("batch_size", batch_size, 1, 2**63)
+        self.batch_size = integer("batch_size", batch_size, 1, 2**63)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
-        self.seed = _integer("seed", seed, 0, 2**64)
+        self.seed = integer("seed", seed, 0, 2**64)
         if sampler is not None and not callable(sampler):
             raise TypeError(f"sampler: expected a function of the epoch's number, got {sampler!r}")
         if sampler is not None and shuffle:
@@ -96,7 +96,7 @@ class DataLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be epoch number `epoch` (0 .. 2**63 - 1), as when training is resumed."""
-        self.epoch = _integer("epoch", epoch, 0, 2**63)
+        self.epoch = integer("epoch", epoch, 0, 2**63)
 
     def next_order(self) -> npt.NDArray[np.int64]:
         """Begin an epoch: the samples it takes, in order, as int64 [samples]; batch k is its k-th slice of `batch_size`."""
@@ -131,60 +131,10 @@ class DataLoader:
         for start in range(0, len(order), self.batch_size):
             stop = min(start + self.batch_size, len(order))
             rows = order[start:stop] if self.shuffle or self.sampler is not None else slice(start, stop)
-            x = _take(self.x, rows)
+            x = take(self.x, rows)
             if self.y is None:
                 yield x
             elif self.sample_weight is None:
-                yield x, _take(self.y, rows)
+                yield x, take(self.y, rows)
             else:
-                yield x, _take(self.y, rows), self.sample_weight[rows]
-
-
-Group = Array | tuple[Array, ...] | dict[str, Array]
-Given = npt.ArrayLike | tuple[npt.ArrayLike, ...] | dict[str, npt.ArrayLike]
-
-
-def _members(group: Any) -> dict[str, Any]:  # noqa: ANN401 - a Given or a Group
-    """The arrays of `group` by what messages call them."""
-    if isinstance(group, tuple):
-        return {f"[{i}]": array for i, array in enumerate(group)}
-    return {f"[{key!r}]": array for key, array in group.items()} if isinstance(group, dict) else {"": group}
-
-
-def _like(group: Given | Group, arrays: Iterable[Array]) -> Group:
-    """`arrays` in a tuple or dict where `group` is one."""
-    if isinstance(group, dict):
-        return dict(zip(group, arrays, strict=True))
-    return tuple(arrays) if isinstance(group, tuple) else next(iter(arrays))
-
-
-def _take(group: Group, rows: npt.NDArray[np.int64] | slice) -> Group:
-    return _like(group, (array[rows] for array in _members(group).values()))
-
-
-def _arrays(name: str, value: Given) -> Group:
-    """`value` as an array, or as a tuple or dict of arrays where it is one; each has a first axis."""
-    arrays = [np.asarray(item) for item in _members(value).values()]
-    if not arrays:
-        raise ValueError(f"{name}: expected at least one array, got an empty {type(value).__name__}")
-    if any(array.ndim == 0 for array in arrays):
-        raise ValueError(f"{name}: expected arrays with samples along axis 0, got a scalar")
-    return _like(value, arrays)
-
-
-def _common_length(x: Group, y: Group | None) -> int:
-    """The number of samples, the same in every array."""
-    groups = {"x": x} if y is None else {"x": x, "y": y}
-    lengths = {f"{name}{key}": len(a) for name, group in groups.items() for key, a in _members(group).items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"expected arrays of one length, got {', '.join(f'{k}: {n}' for k, n in lengths.items())}")
-    return next(iter(lengths.values()))
-
-
-def _integer(name: str, value: int, low: int, end: int) -> int:
-    """`value` as an int in [low, end)."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if not low <= value < end:
-        raise ValueError(f"{name}: expected an integer in [{low}, {end - 1}], got {value}")
-    return int(value)
+                yield x, take(self.y, rows), self.sample_weight[rows]
