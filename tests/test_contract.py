@@ -28,6 +28,12 @@ def test_every_op_has_one_reference_implementation():
     assert sorted(reference_engine.METRICS) == sorted(METRICS)
 
 
+def test_ops_learn_where_their_rows_say_so():
+    assert {name for name, how in reference_engine.OPERATIONS.items() if how.learn} == {
+        n for n, r in OPS.items() if r.learns
+    }
+
+
 def test_every_op_has_one_case():
     assert {case.name for case in OP_CASES} == {*OPS, "matmul"}
     assert {case.name for case in LOSS_CASES} == set(LOSSES)

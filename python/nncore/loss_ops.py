@@ -56,7 +56,8 @@ class _Rows:
     parts: tuple[int, ...]
 
 
-def _contiguous(**values: npt.ArrayLike) -> list[Array]:
+def contiguous(**values: npt.ArrayLike) -> list[Array]:
+    """Arrays of one shape and dtype, as kernels take them."""
     return [np.ascontiguousarray(a).reshape(a.shape) for a in alike(**values)]
 
 
@@ -64,7 +65,7 @@ def _elements(
     row: Loss, input: npt.ArrayLike, target: npt.ArrayLike, reduction: str, weight: npt.ArrayLike | None, options: Options
 ) -> _Rows:
     """Of a loss with a value for each element."""
-    x, t = _contiguous(input=input, target=target)
+    x, t = contiguous(input=input, target=target)
     check_reduction(x.size, reduction)
     weights = None if weight is None else check_weights(weight, x.shape)
     if row.name == "quantile":
@@ -103,7 +104,7 @@ def _whole_rows(
         x, t, w, shares = _classes(row, input, target, reduction, options)
         found = [None if w is None else w.astype(x.dtype)]
     else:
-        x, t = _contiguous(input=input, target=target)
+        x, t = contiguous(input=input, target=target)
         if x.ndim != 2:
             raise ValueError(f"input: expected shape [rows, n], got {x.shape}")
         check_reduction(len(x), reduction)
@@ -129,7 +130,7 @@ def _classes(
         return x, np.ascontiguousarray(t, np.int32), w, np.where(ignored, 0.0, 1.0 if w is None else w[t])
     if t.shape != x.shape:
         raise ValueError(f"target: expected shape {x.shape[:1]} or {x.shape}, got {t.shape}")
-    x, t = _contiguous(input=x, target=t)
+    x, t = contiguous(input=x, target=t)
     return x, t, w, None
 
 

@@ -11,15 +11,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache, wraps
-from typing import Any, ParamSpec, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from nncore import _core, reference
 from nncore.loss_ops import *  # noqa: F403 - the names that its __all__ has
+from nncore.loss_ops import contiguous
 from nncore.node_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.optable import OPS, RULES, AttrValue
+from nncore.reference import piecewise, smooth
 from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
 from nncore.reference.merging import several
@@ -27,6 +29,10 @@ from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
 from nncore.reference.slopes import mean_slope, slope_arrays
+
+if TYPE_CHECKING:  # the functions that are made of their rows in the op table
+    from nncore.reference.piecewise import *  # noqa: F403
+    from nncore.reference.smooth import *  # noqa: F403
 
 __all__ = list(reference.__all__)
 
@@ -104,10 +110,6 @@ def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | N
     return result
 
 
-def _contiguous(**values: npt.ArrayLike) -> list[Array]:
-    return [np.ascontiguousarray(a).reshape(a.shape) for a in alike(**values)]
-
-
 def _elementwise_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
 ) -> Array:
@@ -117,7 +119,7 @@ def _elementwise_backward(
         and _core.activation_backward(name, x, y, dy, to, attrs)
     ):
         return to
-    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    x, y, dy = contiguous(x=x, y=y, dy=dy)
     with _result(out, x, x, y, dy) as (result, dx):
         _core.activation_backward(name, x, y, dy, dx, attrs)
     return result
@@ -141,218 +143,42 @@ def _rowwise_backward(name: str, x: Array, y: Array, dy: Array, out: Array | Non
     return result
 
 
-@_specified
-def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("identity", x, [], out)
-
-
-@_specified
-def identity_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("identity", x, y, dy, [], out)
-
-
-@_specified
-def relu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("relu", x, [], out)
-
-
-@_specified
-def relu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("relu", x, y, dy, [], out)
-
-
-@_specified
-def leaky_relu(x: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None) -> Array:
-    return _elementwise("leaky_relu", x, _encoded("leaky_relu", negative_slope=negative_slope), out)
-
-
-@_specified
-def leaky_relu_backward(
-    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
-) -> Array:
-    return _elementwise_backward("leaky_relu", x, y, dy, _encoded("leaky_relu", negative_slope=negative_slope), out)
-
-
-@_specified
-def elu(x: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None) -> Array:
-    return _elementwise("elu", x, _encoded("elu", alpha=alpha), out)
-
-
-@_specified
-def elu_backward(
-    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None
-) -> Array:
-    return _elementwise_backward("elu", x, y, dy, _encoded("elu", alpha=alpha), out)
-
-
-@_specified
-def gelu(x: npt.ArrayLike, approximate: str = "none", *, out: Array | None = None) -> Array:
-    return _elementwise("gelu", x, _encoded("gelu", approximate=approximate), out)
-
-
-@_specified
-def gelu_backward(
-    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, approximate: str = "none", *, out: Array | None = None
-) -> Array:
-    return _elementwise_backward("gelu", x, y, dy, _encoded("gelu", approximate=approximate), out)
-
-
-@_specified
-def sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("sigmoid", x, [], out)
-
-
-@_specified
-def sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("sigmoid", x, y, dy, [], out)
-
-
-@_specified
-def tanh(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("tanh", x, [], out)
-
-
-@_specified
-def tanh_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("tanh", x, y, dy, [], out)
-
-
-@_specified
-def step(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("step", x, [], out)
-
-
-@_specified
-def step_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("step", x, y, dy, [], out)
-
-
-@_specified
-def relu6(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("relu6", x, [], out)
-
-
-@_specified
-def relu6_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("relu6", x, y, dy, [], out)
-
-
-@_specified
-def hard_sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("hard_sigmoid", x, [], out)
-
-
-@_specified
-def hard_sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("hard_sigmoid", x, y, dy, [], out)
-
-
-@_specified
-def hard_swish(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("hard_swish", x, [], out)
-
-
-@_specified
-def hard_swish_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("hard_swish", x, y, dy, [], out)
-
-
-@_specified
-def softsign(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("softsign", x, [], out)
-
-
-@_specified
-def softsign_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("softsign", x, y, dy, [], out)
-
-
-@_specified
-def selu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("selu", x, [], out)
-
-
-@_specified
-def selu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("selu", x, y, dy, [], out)
-
-
-@_specified
-def silu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("silu", x, [], out)
-
-
-@_specified
-def silu_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("silu", x, y, dy, [], out)
-
-
-@_specified
-def mish(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("mish", x, [], out)
-
-
-@_specified
-def mish_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("mish", x, y, dy, [], out)
-
-
-@_specified
-def log_sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise("log_sigmoid", x, [], out)
-
-
-@_specified
-def log_sigmoid_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    return _elementwise_backward("log_sigmoid", x, y, dy, [], out)
-
-
-@_specified
-def hard_tanh(x: npt.ArrayLike, min_val: float = -1.0, max_val: float = 1.0, *, out: Array | None = None) -> Array:
-    return _elementwise("hard_tanh", x, _encoded("hard_tanh", min_val=min_val, max_val=max_val), out)
-
-
-@_specified
-def hard_tanh_backward(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    dy: npt.ArrayLike,
-    min_val: float = -1.0,
-    max_val: float = 1.0,
-    *,
-    out: Array | None = None,
-) -> Array:
-    return _elementwise_backward("hard_tanh", x, y, dy, _encoded("hard_tanh", min_val=min_val, max_val=max_val), out)
-
-
-@_specified
-def celu(x: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None) -> Array:
-    return _elementwise("celu", x, _encoded("celu", alpha=alpha), out)
-
-
-@_specified
-def celu_backward(
-    x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, alpha: float = 1.0, *, out: Array | None = None
-) -> Array:
-    return _elementwise_backward("celu", x, y, dy, _encoded("celu", alpha=alpha), out)
-
-
-@_specified
-def softplus(x: npt.ArrayLike, beta: float = 1.0, threshold: float = 20.0, *, out: Array | None = None) -> Array:
-    return _elementwise("softplus", x, _encoded("softplus", beta=beta, threshold=threshold), out)
-
-
-@_specified
-def softplus_backward(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    dy: npt.ArrayLike,
-    beta: float = 1.0,
-    threshold: float = 20.0,
-    *,
-    out: Array | None = None,
-) -> Array:
-    return _elementwise_backward("softplus", x, y, dy, _encoded("softplus", beta=beta, threshold=threshold), out)
+def _elementwise_pair(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
+    """Forward and backward of an elementwise activation, with the signatures of the reference functions."""
+    specs = getattr(reference, name), getattr(reference, f"{name}_backward")
+    options, defaults, signatures = OPS[name].attrs.keys(), _encoded(name), [inspect.signature(spec) for spec in specs]
+
+    @wraps(specs[0])
+    def forward(x: npt.ArrayLike, *args: AttrValue, out: Array | None = None, **attrs: AttrValue) -> Array:
+        if not args and not attrs:
+            return _elementwise(name, x, defaults, out)
+        if args or not attrs.keys() <= options:
+            bound = signatures[0].bind(x, *args, out=out, **attrs)  # says what is wrong with the arguments
+            attrs = {key: value for key, value in bound.arguments.items() if key in options}
+        return _elementwise(name, x, _encoded(name, **attrs), out)
+
+    @wraps(specs[1])
+    def backward(
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        dy: npt.ArrayLike,
+        *args: AttrValue,
+        out: Array | None = None,
+        **attrs: AttrValue,
+    ) -> Array:
+        if not args and not attrs:
+            return _elementwise_backward(name, x, y, dy, defaults, out)
+        if args or not attrs.keys() <= options:
+            bound = signatures[1].bind(x, y, dy, *args, out=out, **attrs)
+            attrs = {key: value for key, value in bound.arguments.items() if key in options}
+        return _elementwise_backward(name, x, y, dy, _encoded(name, **attrs), out)
+
+    return forward, backward
+
+
+for _name in (*piecewise.__all__, *smooth.__all__):
+    if not _name.endswith("_backward"):
+        globals()[_name], globals()[f"{_name}_backward"] = _elementwise_pair(_name)
 
 
 def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Array:
@@ -370,7 +196,7 @@ def _along_axis_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int, out: Array | None
 ) -> Array:
     if not (_plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy)):
-        x, y, dy = _contiguous(x=x, y=y, dy=dy)
+        x, y, dy = contiguous(x=x, y=y, dy=dy)
     check_any_axis(x, axis)
     if axis in (-1, x.ndim - 1):
         return _rowwise_backward(name, x, y, dy, out)
@@ -453,7 +279,7 @@ def prelu(x: npt.ArrayLike, alpha: npt.ArrayLike, *, out: Array | None = None) -
 
 @_specified
 def prelu_backward(x: npt.ArrayLike, alpha: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike) -> tuple[Array, Array]:
-    x, y, dy = _contiguous(x=x, y=y, dy=dy)
+    x, y, dy = contiguous(x=x, y=y, dy=dy)
     x, alpha = slope_arrays(x, alpha)
     x, dy, alpha = (np.ascontiguousarray(a, x.dtype).reshape(a.shape) for a in (x, dy, alpha))
     dx, dalpha = np.empty_like(x), np.empty_like(alpha)
@@ -487,7 +313,7 @@ def rrelu(
     out: Array | None = None,
 ) -> Array:
     if not training:
-        return leaky_relu(x, mean_slope(lower, upper), out=out)
+        return _elementwise("leaky_relu", x, _encoded("leaky_relu", negative_slope=mean_slope(lower, upper)), out)
     x = as_float("x", x)
     return _random_slopes(x, x, lower, upper, seed, node, step, out)
 
@@ -507,7 +333,8 @@ def rrelu_backward(
     out: Array | None = None,
 ) -> Array:
     if not training:
-        return leaky_relu_backward(x, y, dy, mean_slope(lower, upper), out=out)
+        slope = _encoded("leaky_relu", negative_slope=mean_slope(lower, upper))
+        return _elementwise_backward("leaky_relu", x, y, dy, slope, out)
     x, y, dy = alike(x=x, y=y, dy=dy)
     return _random_slopes(dy, x, lower, upper, seed, node, step, out)
 
@@ -566,7 +393,7 @@ def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array |
 def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
     if len(xs) < 2:
         raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
-    first, *others = _contiguous(**{f"xs[{i}]": x for i, x in enumerate(xs)})
+    first, *others = contiguous(**{f"xs[{i}]": x for i, x in enumerate(xs)})
     if out is not None and any(np.may_share_memory(out, x) for x in others[1:]):
         return deliver(add(first, *others), out)
     with _result(out, first, first, others[0]) as (result, y):
@@ -578,7 +405,7 @@ def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 
 @_specified
 def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    return tuple(identity(as_float("dy", dy)) for _ in range(count))
+    return tuple(_elementwise("identity", as_float("dy", dy), [], None) for _ in range(count))
 
 
 def _several(xs: Sequence[npt.ArrayLike], **more: npt.ArrayLike) -> list[Array]:
@@ -612,7 +439,7 @@ def average(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 
 @_specified
 def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    (dy,) = _contiguous(dy=dy)
+    (dy,) = contiguous(dy=dy)
     gradients = [np.empty_like(dy) for _ in range(count)]
     for gradient in gradients:
         _core.sum_over([dy], count, gradient)
@@ -634,14 +461,14 @@ def flatten(x: npt.ArrayLike) -> Array:
     x = as_float("x", x)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    return identity(x).reshape(x.shape[0], math.prod(x.shape[1:]))
+    return _elementwise("identity", x, [], None).reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 @_specified
 def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
     dy = as_float("dy", dy)
     check_shape("dy", dy, (shape[0], math.prod(shape[1:])))
-    return identity(dy).reshape(tuple(shape))
+    return _elementwise("identity", dy, [], None).reshape(tuple(shape))
 
 
 @_specified
@@ -768,7 +595,7 @@ def dense_backward(
     activation: str = "identity",
 ) -> tuple[Array, Array, Array | None]:
     _check_activation(activation)
-    y, dy = _contiguous(y=y, dy=dy)
+    y, dy = contiguous(y=y, dy=dy)
     z = dense(x, w, b)
     shape = np.shape(x)
     x, w, bias = _dense_arrays(x, w, b)

@@ -152,6 +152,7 @@ class Op(Row):
         activation: an elementwise or row-wise function of one input that a layer may name as its ``activation``.
         stochastic: draws random numbers while training.
         mixes_rows: in training a row of the result depends on the other rows of the batch.
+        learns: a training pass changes parameters of the op that no optimizer does, such as running averages.
     """
 
     arity: tuple[int, int | None] = (1, 1)
@@ -160,6 +161,7 @@ class Op(Row):
     activation: bool = False
     stochastic: bool = False
     mixes_rows: bool = False
+    learns: bool = False
 
     def check_arity(self, count: int) -> None:
         """Raise ValueError unless the op takes `count` inputs."""
@@ -393,6 +395,7 @@ OPS = _table(
         shape=_batch_norm_shape,
         parameters=_batch_norm_parameters,
         mixes_rows=True,
+        learns=True,
     ),
     Op(
         "layer_norm",

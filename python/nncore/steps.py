@@ -21,7 +21,7 @@ from nncore.feeds import Order
 from nncore.graph import GraphBuilder
 from nncore.losses import Loss
 from nncore.objectives import Columns, Objective, columns
-from nncore.optable import RuleSpec
+from nncore.optable import OPS, RuleSpec
 
 Given = Any  # for each output an array, or None
 
@@ -128,8 +128,9 @@ class Steps:
         self._engine = engine
         self._scores = [Score(objective, engine, kind) for objective in objectives]
         # What ops learn themselves, such as the averages of a batch normalisation: a step that fails gives it back.
-        used = {p for node in engine.graph.nodes if node.op == "batch_norm" for p in node.parameters}
-        self._learnt = [p for p in used if not engine.graph.parameters[p].trainable]
+        graph = engine.graph
+        learning = [node for node in graph.nodes if node.op in OPS and OPS[node.op].learns]
+        self._learnt = sorted({p for node in learning for p in node.parameters if not graph.parameters[p].trainable})
 
     def run(
         self,

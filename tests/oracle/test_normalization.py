@@ -85,3 +85,9 @@ def test_embedding(backend):
     dy = rng.standard_normal(y.shape)
     expected.backward(torch.tensor(dy))
     np.testing.assert_allclose(backend.embedding_backward(x, table, y, dy), weight.grad, rtol=1e-13, atol=1e-14)
+
+
+def test_one_hot(backend):
+    x = np.array([[3, 0], [1, 2], [2, 2]])
+    expected = torch.nn.functional.one_hot(torch.tensor(x), 4).double().numpy()
+    np.testing.assert_array_equal(backend.one_hot(x.astype(np.float64), 4), expected)

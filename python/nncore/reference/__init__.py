@@ -4,300 +4,57 @@
 backpropagation, read `products.dense` and `products.dense_backward` first, then `losses`, then `nncore.engines.reference`.
 """
 
-from nncore.reference.adaptive import (
-    adam_step,
-    adamax_step,
-    adamw_step,
-    amsgrad_step,
-    lamb_step,
-    nadam_step,
-    radam_step,
-)
-from nncore.reference.axes import (
-    glu,
-    glu_backward,
-    log_softmax,
-    log_softmax_backward,
-    maxout,
-    maxout_backward,
-    softmax,
-    softmax_backward,
-)
-from nncore.reference.class_losses import (
-    bce,
-    bce_backward,
-    focal,
-    focal_backward,
-    hinge,
-    hinge_backward,
-    kl_div,
-    kl_div_backward,
-    multi_margin,
-    multi_margin_backward,
-    nll,
-    nll_backward,
-    squared_hinge,
-    squared_hinge_backward,
-)
-from nncore.reference.indices import (
-    embedding,
-    embedding_backward,
-    one_hot,
-    one_hot_backward,
-    reshape,
-    reshape_backward,
-)
-from nncore.reference.losses import (
-    bce_with_logits,
-    bce_with_logits_backward,
-    cross_entropy,
-    cross_entropy_backward,
-    mse,
-    mse_backward,
-)
-from nncore.reference.merging import (
-    add,
-    add_backward,
-    average,
-    average_backward,
-    concatenate,
-    concatenate_backward,
-    multiply,
-    multiply_backward,
-)
-from nncore.reference.noise import (
-    alpha_dropout,
-    alpha_dropout_backward,
-    gaussian_noise,
-    gaussian_noise_backward,
-)
-from nncore.reference.normalization import (
-    batch_norm,
-    batch_norm_backward,
-    layer_norm,
-    layer_norm_backward,
-    rms_norm,
-    rms_norm_backward,
-)
-from nncore.reference.optimizers import (
-    adadelta_step,
-    adagrad_step,
-    lion_step,
-    momentum_step,
-    rmsprop_centered_momentum_step,
-    rmsprop_centered_step,
-    rmsprop_momentum_step,
-    rmsprop_step,
-    sgd_step,
-)
-from nncore.reference.piecewise import (
-    hard_sigmoid,
-    hard_sigmoid_backward,
-    hard_swish,
-    hard_swish_backward,
-    hard_tanh,
-    hard_tanh_backward,
-    identity,
-    identity_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    relu,
-    relu6,
-    relu6_backward,
-    relu_backward,
-    softsign,
-    softsign_backward,
-    step,
-    step_backward,
-)
-from nncore.reference.products import dense, dense_backward, matmul, matmul_backward
-from nncore.reference.random import philox4x32
-from nncore.reference.slopes import prelu, prelu_backward, rrelu, rrelu_backward
-from nncore.reference.smooth import (
-    celu,
-    celu_backward,
-    elu,
-    elu_backward,
-    gelu,
-    gelu_backward,
-    log_sigmoid,
-    log_sigmoid_backward,
-    mish,
-    mish_backward,
-    selu,
-    selu_backward,
-    sigmoid,
-    sigmoid_backward,
-    silu,
-    silu_backward,
-    softplus,
-    softplus_backward,
-    tanh,
-    tanh_backward,
-)
-from nncore.reference.structure import (
-    dropout,
-    dropout_backward,
-    flatten,
-    flatten_backward,
-    rescaling,
-    rescaling_backward,
-)
-from nncore.reference.value_losses import (
-    cosine,
-    cosine_backward,
-    gaussian_nll,
-    gaussian_nll_backward,
-    huber,
-    huber_backward,
-    log_cosh,
-    log_cosh_backward,
-    mae,
-    mae_backward,
-    poisson,
-    poisson_backward,
-    quantile,
-    quantile_backward,
-    smooth_l1,
-    smooth_l1_backward,
-)
+# ruff: noqa: F403 - the names that each module's __all__ has
 
-__all__ = [
-    "adadelta_step",
-    "adagrad_step",
-    "adam_step",
-    "adamax_step",
-    "adamw_step",
-    "add",
-    "add_backward",
-    "alpha_dropout",
-    "alpha_dropout_backward",
-    "amsgrad_step",
-    "average",
-    "average_backward",
-    "batch_norm",
-    "batch_norm_backward",
-    "bce",
-    "bce_backward",
-    "bce_with_logits",
-    "bce_with_logits_backward",
-    "celu",
-    "celu_backward",
-    "concatenate",
-    "concatenate_backward",
-    "cosine",
-    "cosine_backward",
-    "cross_entropy",
-    "cross_entropy_backward",
-    "dense",
-    "dense_backward",
-    "dropout",
-    "dropout_backward",
-    "elu",
-    "elu_backward",
-    "embedding",
-    "embedding_backward",
-    "flatten",
-    "flatten_backward",
-    "focal",
-    "focal_backward",
-    "gaussian_nll",
-    "gaussian_nll_backward",
-    "gaussian_noise",
-    "gaussian_noise_backward",
-    "gelu",
-    "gelu_backward",
-    "glu",
-    "glu_backward",
-    "hard_sigmoid",
-    "hard_sigmoid_backward",
-    "hard_swish",
-    "hard_swish_backward",
-    "hard_tanh",
-    "hard_tanh_backward",
-    "hinge",
-    "hinge_backward",
-    "huber",
-    "huber_backward",
-    "identity",
-    "identity_backward",
-    "kl_div",
-    "kl_div_backward",
-    "lamb_step",
-    "layer_norm",
-    "layer_norm_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
-    "lion_step",
-    "log_cosh",
-    "log_cosh_backward",
-    "log_sigmoid",
-    "log_sigmoid_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "mae",
-    "mae_backward",
-    "matmul",
-    "matmul_backward",
-    "maxout",
-    "maxout_backward",
-    "mish",
-    "mish_backward",
-    "momentum_step",
-    "mse",
-    "mse_backward",
-    "multi_margin",
-    "multi_margin_backward",
-    "multiply",
-    "multiply_backward",
-    "nadam_step",
-    "nll",
-    "nll_backward",
-    "one_hot",
-    "one_hot_backward",
-    "philox4x32",
-    "poisson",
-    "poisson_backward",
-    "prelu",
-    "prelu_backward",
-    "quantile",
-    "quantile_backward",
-    "radam_step",
-    "relu",
-    "relu6",
-    "relu6_backward",
-    "relu_backward",
-    "rescaling",
-    "rescaling_backward",
-    "reshape",
-    "reshape_backward",
-    "rms_norm",
-    "rms_norm_backward",
-    "rmsprop_centered_momentum_step",
-    "rmsprop_centered_step",
-    "rmsprop_momentum_step",
-    "rmsprop_step",
-    "rrelu",
-    "rrelu_backward",
-    "selu",
-    "selu_backward",
-    "sgd_step",
-    "sigmoid",
-    "sigmoid_backward",
-    "silu",
-    "silu_backward",
-    "smooth_l1",
-    "smooth_l1_backward",
-    "softmax",
-    "softmax_backward",
-    "softplus",
-    "softplus_backward",
-    "softsign",
-    "softsign_backward",
-    "squared_hinge",
-    "squared_hinge_backward",
-    "step",
-    "step_backward",
-    "tanh",
-    "tanh_backward",
-]
+from nncore.reference import (
+    adaptive,
+    axes,
+    class_losses,
+    indices,
+    losses,
+    merging,
+    noise,
+    normalization,
+    optimizers,
+    piecewise,
+    products,
+    random,
+    slopes,
+    smooth,
+    structure,
+    value_losses,
+)
+from nncore.reference.adaptive import *
+from nncore.reference.axes import *
+from nncore.reference.class_losses import *
+from nncore.reference.indices import *
+from nncore.reference.losses import *
+from nncore.reference.merging import *
+from nncore.reference.noise import *
+from nncore.reference.normalization import *
+from nncore.reference.optimizers import *
+from nncore.reference.piecewise import *
+from nncore.reference.products import *
+from nncore.reference.random import *
+from nncore.reference.slopes import *
+from nncore.reference.smooth import *
+from nncore.reference.structure import *
+from nncore.reference.value_losses import *
+
+__all__: list[str] = []
+__all__ += adaptive.__all__
+__all__ += axes.__all__
+__all__ += class_losses.__all__
+__all__ += indices.__all__
+__all__ += losses.__all__
+__all__ += merging.__all__
+__all__ += noise.__all__
+__all__ += normalization.__all__
+__all__ += optimizers.__all__
+__all__ += piecewise.__all__
+__all__ += products.__all__
+__all__ += random.__all__
+__all__ += slopes.__all__
+__all__ += smooth.__all__
+__all__ += structure.__all__
+__all__ += value_losses.__all__

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nncore.reference.arrays import Array, as_float, as_floats
 
-__all__ = ["check_indices", "embedding", "embedding_backward", "one_hot", "one_hot_backward", "reshape", "reshape_backward"]
+__all__ = ["embedding", "embedding_backward", "one_hot", "one_hot_backward", "reshape", "reshape_backward"]
 
 
 def check_indices(op: str, x: Array, count: int) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nncore.reference.arrays import Array, alike, as_float, deliver
 from nncore.reference.random import Words, stream
 
-__all__ = ["alpha_dropout", "alpha_dropout_backward", "gaussian_noise", "gaussian_noise_backward", "normals"]
+__all__ = ["alpha_dropout", "alpha_dropout_backward", "gaussian_noise", "gaussian_noise_backward"]
 
 _SELU_LOWEST = -1.7580993408473766  # -scale * alpha of selu
 

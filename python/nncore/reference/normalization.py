@@ -7,7 +7,14 @@ import numpy.typing as npt
 
 from nncore.reference.arrays import Array, as_floats
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_statistics", "check_channels"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "rms_norm",
+    "rms_norm_backward",
+]
 
 
 def batch_norm(
