@@ -192,6 +192,7 @@ def test_the_summary_shows_connections():
         "----------------------------------------------------",
         "parameters: 10, trainable: 10",
         "memory: 40 B of float32 parameters",
+        "flops: 32 per sample in matrix products",  # twice 2 * 4 * 2
     ]
     rows = [line.split() for line in lines(nested())]
     assert ["pair", "Model", "(n,", "3),", "(n,", "4)", "35", "input;", "pair[1]"] in rows

@@ -26,6 +26,7 @@ def test_layers_totals_and_memory():
         "------------------------------------------",
         "parameters: 238,510, trainable: 238,510",
         "memory: 1.82 MiB of float64 parameters, 7.28 MiB with gradients and optimizer state",
+        "flops: 476,400 per sample in matrix products",  # 2 * (784 * 300 + 300 * 10)
     ]
 
 

@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from nncore.regularizers import L1, L1L2, L2, MaxNorm
     from nncore.sequential import Sequential
     from nncore.threads import get_num_threads, set_num_threads
+    from nncore.weights import average_weights
 
 __version__ = "0.1.0"
 
@@ -191,6 +192,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "average_weights",
     "callbacks",
     "classic",
     "data",
@@ -229,6 +231,7 @@ _HOMES = (
     "threads",
     "io",
     "differences",
+    "weights",
 )
 _SUBMODULES = {
     "callbacks",

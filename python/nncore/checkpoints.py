@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nncore.callbacks.base import CallbackList
     from nncore.feeds import Feed
     from nncore.model import Model
+    from nncore.network import Network
 
 __all__ = ["Folder", "load", "save"]
 
@@ -32,13 +33,13 @@ _HISTORY = ("epoch", "history", "learning_rate", "seconds")
 _ARRAY = "array"
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Network, path: str | os.PathLike[str]) -> None:
     """See `Model.save_checkpoint`."""
     _ = model.optimizer  # its absence is an error
     _write(os.fspath(path), {"model": state.capture(model)})
 
 
-def load(model: Model, path: str | os.PathLike[str]) -> None:
+def load(model: Network, path: str | os.PathLike[str]) -> None:
     """See `Model.load_checkpoint`."""
     _ = model.optimizer
     content = _read(os.fspath(path))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nncore.functional import Structured
+from nncore.functional import Structured, run_calls
 from nncore.layers import LAYERS, Layer
 from nncore.layers.base import Tensor
 from nncore.model import Model
+from nncore.network import Network
 from nncore.sequential import Sequential
 
 __all__ = ["describe", "make"]
@@ -17,7 +18,7 @@ _MODELS = ("Sequential", "Model")
 Path = tuple[int, ...]  # positions among the layers of a model, of its layer, ...
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Network) -> dict[str, Any]:
     """The model's architecture.
 
     Raises:
@@ -26,7 +27,7 @@ def describe(model: Model) -> dict[str, Any]:
     return _describe_model(model, (), {})
 
 
-def _describe_model(model: Model, path: Path, seen: dict[int, Path]) -> dict[str, Any]:
+def _describe_model(model: Network, path: Path, seen: dict[int, Path]) -> dict[str, Any]:
     kind = type(model).__name__
     if type(model) not in (Model, Sequential):
         raise ValueError(f"model: expected a class that a file can name (Model or Sequential), got {kind}")
@@ -91,11 +92,7 @@ def _make_model(description: object, path: Path, made: dict[Path, Layer], classe
 
 def _connect(layers: Sequence[Layer], description: Mapping[str, Any]) -> tuple[Structured, Structured]:
     """Call the layers as described; the inputs and the outputs for `Model`."""
-    results: list[list[Any]] = []
-    for call in description["calls"]:
-        layer = layers[call["layer"]]
-        tensors = tuple(results[place][index] for place, index in call["inputs"])
-        results.append(layer._call(tensors) if tensors else [layer])
+    results = run_calls([(layers[call["layer"]], call["inputs"]) for call in description["calls"]])
     inputs = [result[0] for result, call in zip(results, description["calls"], strict=True) if not call["inputs"]]
     outputs = [results[place][index] for place, index in description["ends"]]
     return _structured(inputs, description["inputs"]), _structured(outputs, description["outputs"])

@@ -13,7 +13,7 @@ from nncore.layers import Input, Layer
 from nncore.layers.base import Call, as_tensors
 from nncore.optable import Shape
 
-__all__ = ["Connections", "Slots", "Structured", "name_layers"]
+__all__ = ["Connections", "Slots", "Structured", "name_layers", "run_calls"]
 
 Structured = Any  # what a model takes and gives: one thing; of several inputs or outputs a list of them, or a dict by name
 
@@ -134,6 +134,14 @@ class Connections:
             values |= {(call.number, index): node for index, node in enumerate(results)}
         return [values[tensor.call.number, tensor.index] for tensor in self.outputs]
 
+    def __reduce__(self) -> Any:  # noqa: ANN401 - what pickle wants
+        """Calls by their places, in order: a copy has calls of its own, and a deep network needs no deep recursion."""
+        calls = [*(tensor.call for tensor in self.inputs), *self.calls]
+        places = {call.number: i for i, call in enumerate(calls)}
+        steps = [(call.layer, [(places[t.call.number], t.index) for t in call.inputs]) for call in calls]
+        ends = [(places[tensor.call.number], tensor.index) for tensor in self.outputs]
+        return _reconnect, (steps, ends, self.input_slots, self.output_slots)
+
     def sources(self) -> dict[str, str]:
         """For each layer the layers that it is connected to: of one use separated by commas, uses by semicolons."""
         uses: dict[str, list[str]] = {name: [] for name in self.layers}
@@ -141,6 +149,23 @@ class Connections:
             used = [self.names[id(tensor.call.layer)] + (f"[{t}]" if (t := tensor.index) else "") for tensor in call.inputs]
             uses[self.names[id(call.layer)]].append(", ".join(used))
         return {name: "; ".join(texts) for name, texts in uses.items()}
+
+
+def run_calls(calls: Sequence[tuple[Layer, Sequence[tuple[int, int]]]]) -> list[list[Any]]:
+    """Call layers on results of earlier calls, each a place and an index; the results. A call of nothing is an input."""
+    results: list[list[Any]] = []
+    for layer, inputs in calls:
+        tensors = tuple(results[place][index] for place, index in inputs)
+        results.append(layer._call(tensors) if tensors else [layer])
+    return results
+
+
+def _reconnect(
+    calls: Sequence[tuple[Layer, Sequence[tuple[int, int]]]], ends: Sequence[tuple[int, int]], inputs: Slots, outputs: Slots
+) -> Connections:
+    results = run_calls(calls)
+    starts = [result[0] for result, (_, given) in zip(results, calls, strict=True) if not given]
+    return Connections(inputs.join(starts), outputs.join([results[place][index] for place, index in ends]))
 
 
 def _slots(given: Structured, names: Sequence[str]) -> Slots:

@@ -17,6 +17,7 @@ from nncore.layers import Layer
 
 if TYPE_CHECKING:
     from nncore.model import Model
+    from nncore.network import Network
 
 __all__ = ["load", "load_state_dict", "save", "save_state_dict", "write_file"]
 
@@ -25,7 +26,7 @@ _VERSION = "1"
 _DTYPES = {"float32": "F32", "float64": "F64"}  # ours and safetensors' names
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Network, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path`; see `Model.save`."""
     from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
 
@@ -38,7 +39,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     write_file(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
 
 
-def _as_json(model: Model) -> str:
+def _as_json(model: Network) -> str:
     try:
         return json.dumps(describe(model))
     except TypeError as error:  # by a layer's get_config

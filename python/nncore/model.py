@@ -18,9 +18,10 @@ from nncore.feeds import Order, Totals
 from nncore.functional import Connections, Structured
 from nncore.lbfgs import LBFGS
 from nncore.metrics import METRICS
-from nncore.network import Network, check_groups
+from nncore.network import check_groups
 from nncore.objectives import Columns, Objective, columns, total_loss
 from nncore.optimizers import Optimizer
+from nncore.saving import Storable
 from nncore.weighting import ClassWeight, check_sample_weight, combine
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _DEADLINE = 0.1  # seconds after which a native call comes back to let Ctrl-C in
 _FIRST_SLICE = 1024  # samples of a long predict before the first look at the clock
 
 
-class Model(Network):
+class Model(Storable):
     """A network that can be trained and used: the layers between symbolic inputs and outputs.
 
     A model works from the start with the native engine in float32 and seed 0; `compile` chooses otherwise and prepares
@@ -493,60 +494,6 @@ class Model(Network):
     def _need_gradients(self) -> None:
         if not self._has_gradients:
             raise RuntimeError("there are no gradients: expected a forward(x, training=True) and a backward(dy) before")
-
-    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Write all that training has changed to one safetensors file: weights, optimizer state, and random state.
-
-        The file at `path` is replaced at once and as a whole, or not at all.
-
-        Raises:
-            RuntimeError: the model is not compiled, or the input shape is not known yet.
-            OSError: the file cannot be written.
-        """
-        from nncore import checkpoints  # here, as in fit
-
-        checkpoints.save(self, path)
-
-    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Go on from what `save_checkpoint`, or ``fit(checkpoint=...)``, has written.
-
-        The model must be of the same architecture and compiled alike; the learning rate, where it is a number, is that of
-        the checkpoint. What follows is bit for bit what would have followed there.
-
-        Raises:
-            RuntimeError: the model is not compiled, or the input shape is not known yet.
-            ValueError: the file is no checkpoint, or of another model; nothing has changed.
-            OSError: the file cannot be read.
-
-        >>> import os, tempfile, nncore as nn
-        >>> def make():
-        ...     model = nn.Sequential([nn.Input((1,)), nn.Dense(1)])
-        ...     model.compile("adam", "mse", seed=3)
-        ...     return model
-        >>> model, other = make(), make()
-        >>> logs = model.train_on_batch([[1.0]], [[2.0]])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save_checkpoint(os.path.join(folder, "c.safetensors"))
-        ...     other.load_checkpoint(os.path.join(folder, "c.safetensors"))
-        >>> other.train_on_batch([[1.0]], [[2.0]]) == model.train_on_batch([[1.0]], [[2.0]])
-        True
-        """
-        from nncore import checkpoints  # here, as in fit
-
-        checkpoints.load(self, path)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the architecture and the weights to one safetensors file; `nncore.load` reads it.
-
-        The file at `path` is replaced at once and as a whole, or not at all. Compilation and optimizer state are not kept.
-
-        Raises:
-            ValueError: a layer of a class that a file cannot name, or `metadata` that is not text by name.
-            OSError: the file cannot be written.
-        """
-        from nncore.io import save  # here: io imports the models it can read
-
-        save(self, path)
 
 
 _NO_RATES: Sequence[float] = ()

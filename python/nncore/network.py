@@ -26,7 +26,7 @@ from nncore.summary import lines
 if TYPE_CHECKING:
     from nncore.steps import Steps
 
-__all__ = ["Network", "check_groups", "generator"]
+__all__ = ["ANY_GRAPH", "Network", "check_groups", "generator"]
 
 
 def generator(seed: int, key: int) -> np.random.Generator:
@@ -193,7 +193,7 @@ class Network(Layer):
         chosen = optimizers.get(optimizer)
         wanted = objectives(loss, loss_weights, metrics, self._outputs)
         graph = None if self._thawed is None else self._frozen(self._thawed)
-        made = engines.create(engine, _ANY_GRAPH if graph is None else graph, dtype, seed)
+        made = engines.create(engine, ANY_GRAPH if graph is None else graph, dtype, seed)
         if graph is not None:
             wanted = _fitted(wanted, graph)
             check_groups(chosen, graph)
@@ -351,7 +351,7 @@ def _any_graph() -> Graph:
     return builder.build(outputs=[builder.input((1,))])
 
 
-_ANY_GRAPH = _any_graph()
+ANY_GRAPH = _any_graph()
 
 
 def _initialize(engine: Engine, weights: Sequence[Array | None] | None) -> None:

@@ -39,6 +39,7 @@ class Sequential(Model):
     ---------------------------------------
     parameters: 9, trainable: 9
     memory: 36 B of float32 parameters
+    flops: 12 per sample in matrix products
     """
 
     def __init__(self, layers: Iterable[Layer], name: str | None = None) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from nncore.arrays import batch_shape
-from nncore.graph import Graph, Owner
+from nncore.graph import Graph, Node, Owner
 from nncore.layers import Layer
 
 __all__ = ["lines"]
@@ -23,6 +23,17 @@ def _bytes(count: int) -> str:
     while size >= 1024 and unit < 3:
         size, unit = size / 1024, unit + 1
     return f"{size:.2f} {('B', 'KiB', 'MiB', 'GiB')[unit]}" if unit else f"{count} B"
+
+
+def matrix_flops(graph: Graph, node: Node) -> int:
+    """Multiplications and additions of a node's matrix product, forward, for one sample; 0 of other nodes.
+
+    Backward takes as many for the gradient of the weights, and as many again for that of the input.
+    """
+    if node.op != "dense":
+        return 0
+    kernel = graph.parameters[node.parameters[0]].shape  # [K, units]
+    return 2 * math.prod(kernel) * math.prod(node.shape[:-1])
 
 
 def lines(
@@ -63,7 +74,13 @@ def lines(
     total = sum(math.prod(p.shape) for p in graph.parameters)
     trainable = sum(math.prod(p.shape) for p in graph.parameters if p.trainable)
     size = total * (8 if dtype == "float64" else 4)
+    products = sum(matrix_flops(graph, node) for node in graph.nodes)
     memory = f"memory: {_bytes(size)} of {dtype} parameters"
     if states is not None:
         memory += f", {_bytes(size * (2 + states))} with gradients and optimizer state"
-    return [*table, f"parameters: {total:,}, trainable: {trainable:,}", memory]
+    return [
+        *table,
+        f"parameters: {total:,}, trainable: {trainable:,}",
+        memory,
+        f"flops: {products:,} per sample in matrix products",
+    ]

@@ -25,6 +25,10 @@ class Call:
     inputs: tuple[Tensor, ...]
     number: int = field(default_factory=_numbers.__next__)
 
+    def __reduce__(self) -> Any:  # noqa: ANN401 - what pickle wants
+        """A copy has a number of its own, also in another process."""
+        return Call, (self.layer, self.inputs)
+
 
 class Tensor:
     """A value that a model will compute: an `Input`, or what a layer gave when it was called on such values.
