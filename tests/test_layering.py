@@ -16,14 +16,15 @@ CPP = Path(__file__).parents[1] / "cpp"
 
 # What each part below the models may import of the package.
 MAY_IMPORT = {
-    "arrays": {"frames", "optable"},
+    "arrays": {"foreign", "frames", "optable"},
     "frames": set(),
-    "data": {"datasets"},
+    "data": {"datasets", "foreign"},
     "datasets": set(),
     "engines": {"_core", "graph", "optable", "reference"},
+    "foreign": set(),
     "graph": {"optable"},
     "initializers": {"graph", "optable"},
-    "layers": {"regularizers", "arrays", "graph", "initializers", "optable"},
+    "layers": {"regularizers", "arrays", "foreign", "graph", "initializers", "optable"},
     "losses": {"class_losses", "loss_base", "value_losses"},
     "metrics": {"optable", "scoring"},
     "class_losses": {"arrays", "loss_base", "optable"},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.foreign import as_array
 from nncore.frames import is_table, table_as_array
 from nncore.optable import Shape
 
@@ -20,18 +21,22 @@ Array = npt.NDArray[Any]
 def real(value: npt.ArrayLike, what: str) -> Array:
     """`value` as a row-major array in this machine's byte order, itself where it is one already.
 
-    A frame of pandas or polars, or a table of Arrow, is an array [n, columns].
+    A frame of pandas or polars, or a table of Arrow, is an array [n, columns]. What has ``__array__``, the buffer protocol
+    or DLPack shares its memory with the result, if that needs no conversion.
 
     Raises:
-        TypeError: not bool, integer or floating-point numbers.
+        TypeError: not bool, integer or floating-point numbers, or a tensor on another device or with a gradient.
         ValueError: a nested sequence of unequal lengths, or a table with missing values.
     """
-    if not isinstance(value, np.ndarray) and is_table(value):
-        value = table_as_array(value, what)
-    try:
+    if isinstance(value, np.ndarray):
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{what}: expected an array, got a sequence that makes none ({error})") from None
+    elif is_table(value):
+        array = table_as_array(value, what)
+    else:
+        try:
+            array = as_array(value, what)
+        except ValueError as error:
+            raise ValueError(f"{what}: expected an array, got a sequence that makes none ({error})") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what}: expected real numbers, got dtype {array.dtype}")
     if not array.dtype.isnative:

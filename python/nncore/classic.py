@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nncore.arrays import Array, as_rows, check_finite, real
 from nncore.differences import Trial, check_step
+from nncore.foreign import as_array
 from nncore.layers import Dense, Input
 from nncore.model import Model
 from nncore.sequential import Sequential
@@ -183,7 +184,7 @@ class Perceptron:
         Raises:
             TypeError, ValueError: arrays that do not fit each other, or fewer than two classes; nothing has changed.
         """
-        samples, labels = _matrix(x, "x"), np.asarray(y)
+        samples, labels = _matrix(x, "x"), as_array(y, "y")
         if labels.shape != (len(samples),):
             raise ValueError(f"y: expected one class for each of the {len(samples)} samples, got shape {labels.shape}")
         classes = np.unique(labels)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nncore import engines, metrics
 from nncore.arrays import Array, check_finite, real
 from nncore.evaluation import probabilities
+from nncore.foreign import as_array
 from nncore.functional import Structured
 from nncore.graph import Node
 from nncore.metrics import Metric
@@ -72,7 +73,7 @@ class _Probe:
         if output is None:
             outputs = [self._engine.forward([a[part] for a in x], training=False)[self._of] for part in _parts(rows)]
             return np.concatenate([y.reshape(len(y), -1).argmax(axis=1) for y in outputs])
-        chosen = np.asarray(output)
+        chosen = as_array(output, "output")
         if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (rows,)):
             raise TypeError(f"output: expected an integer, one for each of the {rows} samples, or None, got {output!r}")
         if chosen.min() < 0 or chosen.max() >= size:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.feeds import ArrayFeed, BatchFeed, ChunkFeed, Feed, LoaderFeed
+from nncore.foreign import is_array
 from nncore.frames import is_table
 from nncore.objectives import Columns
 from nncore.weighting import ClassWeight, check_class_weight, labels_of
@@ -41,7 +42,7 @@ def make_feed(
         return ArrayFeed(*model._batch(samples, y, sample_weight, class_weight, where), batch_size)
     if sample_weight is not None:
         raise ValueError(f"sample_weight{where}: expected none beside batches, which are (x, y, sample_weight) themselves")
-    if hasattr(x, "__array__") or is_table(x):
+    if is_array(x) or is_table(x):
         raise ValueError(f"y{where}: expected targets for the samples x, got None")
     _ = model.loss  # its absence is an error now, not at the first batch
     from nncore.data import ChunkLoader, DataLoader  # here: importing nncore must not load it

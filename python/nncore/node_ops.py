@@ -69,7 +69,7 @@ def _backward(
     """The gradients of x and of the parameters."""
     engine = _engine(op, x, parameters, attrs)
     (y,) = engine.forward([np.ascontiguousarray(x)], True)
-    gradient = np.ascontiguousarray(dy, x.dtype)
+    gradient = np.ascontiguousarray(as_float("dy", dy), x.dtype)
     if gradient.shape != y.shape:
         raise ValueError(f"dy: expected the shape of y, {y.shape}, got {gradient.shape}")
     (dx,) = engine.backward([gradient])

@@ -104,7 +104,8 @@ def _target(out: Array | None, x: Array) -> Array | None:
 def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
     if _plain(x) and (to := _target(out, x)) is not None and _core.activation_forward(name, x, to, attrs):
         return to
-    x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
+    x = as_float("x", x)
+    x = np.ascontiguousarray(x).reshape(x.shape)
     with _result(out, x, x) as (result, y):
         _core.activation_forward(name, x, y, attrs)
     return result
@@ -230,7 +231,8 @@ def log_softmax_backward(
 
 
 def _parts(name: str, x: npt.ArrayLike, parts: int, axis: int, out: Array | None) -> Array:
-    x = np.ascontiguousarray(as_float("x", x)).reshape(np.shape(x))
+    x = as_float("x", x)
+    x = np.ascontiguousarray(x).reshape(x.shape)
     y = np.empty(parts_of(x, parts, axis)[0].shape, x.dtype)
     _core.parts_forward(name, x, y, parts, axis % x.ndim)
     return deliver(y, out)

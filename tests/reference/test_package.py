@@ -1,4 +1,4 @@
-"""The reference stands alone: it offers what it says, and imports NumPy and itself only."""
+"""The reference stands alone: it offers what it says, and imports NumPy, itself and the door for arrays only."""
 
 import ast
 from pathlib import Path
@@ -9,6 +9,7 @@ from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import OPS
 from nncore.optable import RULES as RULE_ROWS
 
+DOOR = "nncore.foreign"  # which needs nothing but NumPy
 ALLOWED = {"__future__", "collections", "math", "numpy", "typing"}
 
 
@@ -18,7 +19,9 @@ def test_imports():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
-                assert name.split(".")[0] in ALLOWED or name.startswith("nncore.reference"), f"{path.name} imports {name}"
+                assert name.split(".")[0] in ALLOWED or name.startswith("nncore.reference") or name in DOOR, (
+                    f"{path.name} imports {name}"
+                )
 
 
 def test_every_row_has_its_function_and_its_place_in_the_engine():

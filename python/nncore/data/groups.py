@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.foreign import as_array
+
 __all__ = ["Array", "Given", "Group", "as_arrays", "common_length", "integer", "like", "members", "take"]
 
 Array = npt.NDArray[Any]
@@ -37,7 +39,7 @@ def take(group: Group, rows: npt.NDArray[np.int64] | slice) -> Group:
 
 def as_arrays(name: str, value: Given) -> Group:
     """`value` as an array, or as a tuple or dict of arrays where it is one; each has a first axis."""
-    arrays = [np.asarray(item) for item in members(value).values()]
+    arrays = [as_array(item, f"{name}{key}") for key, item in members(value).items()]
     if not arrays:
         raise ValueError(f"{name}: expected at least one array, got an empty {type(value).__name__}")
     if any(array.ndim == 0 for array in arrays):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.data.groups import Array, Given, Group, as_arrays, common_length, integer, take
+from nncore.foreign import as_array
 
 __all__ = ["DataLoader"]
 
@@ -71,7 +72,7 @@ class DataLoader:
     ) -> None:
         self.x = as_arrays("x", x)
         self.y = None if y is None else as_arrays("y", y)
-        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+        self.sample_weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
         if self.sample_weight is not None and y is None:
             raise ValueError("sample_weight: expected none without y")
         self._samples = common_length(self.x, self.y)
@@ -112,7 +113,7 @@ class DataLoader:
         return order.astype(np.int64, copy=False)
 
     def _sampled(self, places: npt.ArrayLike) -> Array:
-        order = np.asarray(places)
+        order = as_array(places, "sampler")
         if order.dtype.kind not in "iu" or order.shape != (self._samples,):
             got = f"{order.dtype} of shape {order.shape}"
             raise ValueError(f"sampler: expected integers of shape ({self._samples},), got {got}")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.foreign import as_array
+
 __all__ = ["train_test_split"]
 
 Array = npt.NDArray[Any]
@@ -37,7 +39,7 @@ def train_test_split(
     >>> np.bincount(y_test), sorted([*x_train.tolist(), *x_test.tolist()]) == list(range(10))
     (array([2, 2]), True)
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = as_array(x, "x"), as_array(y, "y")
     if y.ndim != 1 or x.ndim == 0 or len(x) != len(y):
         raise ValueError(f"expected x of shape [n, ...] and y of shape [n], got x {list(x.shape)}, y {list(y.shape)}")
     if not 0.0 < test_size < 1.0:

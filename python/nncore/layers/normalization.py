@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.foreign import as_array, is_array
 from nncore.graph import GraphBuilder
 from nncore.layers.base import Layer
 from nncore.layers.weighted import Constraint, Initial, Regularizer, Weighted
@@ -208,7 +209,7 @@ class Normalization(Layer):
             TypeError, ValueError: no real numbers, another number of features, no sample at all, or something that is not
                 finite; nothing has changed.
         """
-        whole = data if hasattr(data, "__array__") or isinstance(data, (list, tuple)) else None
+        whole = data if is_array(data) or isinstance(data, (list, tuple)) else None
         batches: Iterable[Any] = data if whole is None else [whole]  # type: ignore[assignment]
         count, mean, squares = 0, np.zeros(0), np.zeros(0)
         for batch in batches:
@@ -249,7 +250,7 @@ class Normalization(Layer):
 
 def _parts(batch: npt.ArrayLike) -> Iterable[npt.NDArray[np.float64]]:
     """Pieces [m, features] of an array, in double precision."""
-    array: npt.NDArray[Any] = batch if isinstance(batch, np.ndarray) else np.asarray(batch)
+    array: npt.NDArray[Any] = batch if isinstance(batch, np.ndarray) else as_array(batch, "data")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"data: expected real numbers, got dtype {array.dtype}")
     if array.ndim < 2:

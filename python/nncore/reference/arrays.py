@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.foreign import as_array as numpy_array
+
 __all__ = ["Array", "alike", "as_array", "as_float", "as_floats", "check_out", "deliver"]
 
 Array = npt.NDArray[Any]
 
 
 def as_array(name: str, value: npt.ArrayLike) -> Array:
-    """`value` as an array; a ragged sequence is a ValueError that names the argument."""
+    """`value` as an array, of whatever package; a ragged sequence is a ValueError that names the argument."""
     try:
-        return np.asarray(value)
+        return numpy_array(value, name)
     except ValueError as error:
         raise ValueError(f"{name}: expected an array of numbers, got a ragged sequence") from error
 
