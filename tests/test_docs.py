@@ -1,7 +1,10 @@
 """The generated pages of docs."""
 
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import pytest
 
 from nncore.optable import LOSSES, OPS, RULES
 
@@ -13,3 +16,32 @@ def test_the_table_of_ops_has_every_row():
     missing = {*OPS, *LOSSES, *RULES} - named
     assert not missing, "run benchmarks/op_table.py"
     assert named - {*OPS, *LOSSES, *RULES} == {"matmul"}
+
+
+@pytest.fixture(scope="module")
+def conf():
+    spec = spec_from_file_location("docs_conf", PAGE.with_name("conf.py"))
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_mathematics_in_docstrings_is_no_markup(conf):
+    lines = ["The mean of |x| * y_i and", "coefs_, `a * b` and ``c", "* d``::", "", "    p *= x_", "", ">>> f(*x_)", "|x|"]
+    conf.escape(None, "", "", None, None, lines)
+    assert lines == [
+        *[r"The mean of \|x\| \* y_i and", r"coefs\_, `a * b` and ``c", "* d``::", "", "    p *= x_", "", ">>> f(*x_)"],
+        "|x|",  # what an example prints
+    ]
+
+
+def test_links_out_of_the_docs_name_their_file(conf):
+    source = ["[a page](ops.md), [code](../python/x.py#L1), [../README.md](../README.md)"]
+    conf.within(None, "", source)
+    assert source == ["[a page](ops.md), code (`python/x.py#L1`), ../README.md (`README.md`)"]
+
+
+def test_every_public_module_is_in_the_api(conf):
+    names = {module.__name__ for module in conf.modules()}
+    assert names >= {"nncore.layers", "nncore.losses", "nncore.reference", "nncore.sklearn"}
+    assert all(module.__all__ for module in conf.modules())

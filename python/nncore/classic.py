@@ -1,11 +1,11 @@
 """Classic learning rules, to learn from: how neurons were modelled and taught before backpropagation.
 
-1943  McCulloch and Pitts: a neuron is a threshold on a sum (`MPNeuron`); nets of them compute any logical function
-      (`xor_net`). Nobody says where the weights come from.
-1949  Hebb: what fires together wires together (`hebb`): a rule that finds weights, without looking at the error.
-1958  Rosenblatt: learn from mistakes only (`Perceptron`), which finds a separating plane wherever there is one.
-1986  Rumelhart, Hinton and Williams: follow the gradient of the error through all layers. Without backpropagation that
-      takes two passes for each weight (`finite_difference_descent`); with it one for all: ``Model.fit``.
+- 1943, McCulloch and Pitts: a neuron is a threshold on a sum (`MPNeuron`); nets of them compute any logical function
+  (`xor_net`). Nobody says where the weights come from.
+- 1949, Hebb: what fires together wires together (`hebb`): a rule that finds weights, without looking at the error.
+- 1958, Rosenblatt: learn from mistakes only (`Perceptron`), which finds a separating plane wherever there is one.
+- 1986, Rumelhart, Hinton and Williams: follow the gradient of the error through all layers. Without backpropagation that
+  takes two passes for each weight (`finite_difference_descent`); with it one for all: ``Model.fit``.
 """
 
 from __future__ import annotations
