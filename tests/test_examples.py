@@ -14,7 +14,17 @@ import pytest
 import nncore as nn
 
 FOLDER = Path(__file__).parents[1] / "examples"
-TESTED = {"finite_differences", "mnist", "mnist_best", "own_loop", "tabular", "two_outputs", "xor"}
+TESTED = {
+    "finite_differences",
+    "mnist",
+    "mnist_best",
+    "own_loop",
+    "tabular",
+    "tune_halving",
+    "tune_optuna",
+    "two_outputs",
+    "xor",
+}
 
 
 def example(name: str) -> ModuleType:
@@ -172,3 +182,34 @@ def test_tables_from_csv_to_model(sets: list[str], folds: int, tmp_path: Path, c
         else:
             assert (outputs.argmax(1) == table.y).mean() > 0.95
     assert capsys.readouterr().out.count("times as fast") == len(sets)
+
+
+def test_halving_keeps_the_better(capsys: pytest.CaptureFixture[str]) -> None:
+    accuracy = example("tune_halving").main(["--candidates", "4", "--min-epochs", "4", "--max-epochs", "12"])
+    assert accuracy > 0.9
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["4 settings for 4 epochs", "2 settings for 12 epochs"]
+    assert "'mlpclassifier__max_iter': 12" in lines[2]
+
+
+def test_optuna_with_workers_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import optuna
+
+    storage = f"sqlite:///{tmp_path / 'tune.db'}"
+    study = example("tune_optuna").main(["--storage", storage, "--workers", "2", "--trials", "5", "--epochs", "4"])
+    assert len(study.trials) == 5
+    finished = {optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED}
+    assert {trial.state for trial in study.trials} <= finished
+    assert study.best_value > 0.8
+    assert f"best: {study.best_value:.4f}" in capsys.readouterr().out
+
+
+def test_optuna_prunes_by_the_callback() -> None:
+    import optuna
+
+    module = example("tune_optuna")
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=2.0))
+    study.optimize(lambda trial: module.objective(trial, epochs=5), n_trials=1)
+    (trial,) = study.trials
+    assert trial.state == optuna.trial.TrialState.PRUNED
+    assert list(trial.intermediate_values) == [0]  # after the first of five epochs
