@@ -1,11 +1,13 @@
-"""The generated pages of docs."""
+"""The generated pages of docs, and the commands in them."""
 
 import re
+import shlex
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
+from nncore.cli import main
 from nncore.optable import LOSSES, OPS, RULES
 
 PAGE = Path(__file__).parents[1] / "docs" / "ops.md"
@@ -45,3 +47,30 @@ def test_every_public_module_is_in_the_api(conf):
     names = {module.__name__ for module in conf.modules()}
     assert names >= {"nncore.layers", "nncore.losses", "nncore.reference", "nncore.sklearn"}
     assert all(module.__all__ for module in conf.modules())
+
+
+def test_the_commands_of_the_page_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    text = PAGE.with_name("cli.md").read_text()
+    for language, block in re.findall(r"^```(python|sh)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(compile(block, "cli.md", "exec"), names)
+        else:
+            for line in block.splitlines():
+                command, *arguments = shlex.split(line)
+                assert command == "nncore"
+                assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert float(re.search(r"^30 rows\naccuracy +([\d.]+)", out, re.MULTILINE)[1]) >= 0.9
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 31
+    options = set(re.findall(r"`(--[a-z-]+)", text))
+    with_help = re.findall(r"--[a-z-]+", _help("train", capsys))
+    assert options == {*with_help} - {"--help"}
+
+
+def _help(command, capsys):
+    try:
+        main([command, "--help"])
+    except SystemExit:
+        return capsys.readouterr().out
