@@ -53,6 +53,8 @@ class Model(Storable):
 
     Attributes:
         metadata: text by name that goes with the model into its file; empty to begin with, and yours to fill.
+        history: the `nncore.History` of the last `fit`, also while it runs and where it was interrupted.
+        stop_training: what a callback sets to end `fit`.
 
     Raises:
         TypeError: something that is not a symbolic tensor.
