@@ -81,6 +81,16 @@ def test_pandas_frames_are_tables():
     assert schema.targets(frame).tolist() == [3, 2, 1]
 
 
+def test_polars_frames_are_tables():
+    polars = pytest.importorskip("polars")
+    kind = polars.Series(["u", "v", "u"], dtype=polars.Categorical)
+    frame = polars.DataFrame({"a": [1, None, 3], "b": ["x", "y", None], "c": kind, "t": [True, False, True]})
+    schema = TableSchema.fit(frame, "t", missing="most_frequent")
+    assert schema.feature_names == ("a", "b=x", "b=y", "c=u", "c=v")
+    assert schema.features(frame).tolist() == [[1, 1, 0, 1, 0], [1, 0, 1, 0, 1], [3, 1, 0, 1, 0]]
+    assert (schema.classes, schema.targets(frame).tolist()) == (("false", "true"), [1, 0, 1])
+
+
 def test_types_of_columns():
     import decimal
 
@@ -90,12 +100,27 @@ def test_types_of_columns():
         "decimal": pa.array([decimal.Decimal("1.25"), None]),
         "big": pa.array([2**60 + 1, 0]),
         "large": pa.array(["a", None], pa.large_string()),
+        "view": pa.array(["b", None]).cast(pa.string_view()),
         "coded": pa.array([7, 8]).dictionary_encode(),
         "empty": pa.nulls(2),
     })  # fmt: skip
     schema = TableSchema.fit(table, missing="constant")
-    assert schema.feature_names == ("int8", "half", "decimal", "big", "large=a", "large=missing", "coded", "empty")
-    assert schema.features(table, "float64").tolist() == [[1, 0.5, 1.25, 2.0**60, 1, 0, 7, 0], [0, 0, 0, 0, 0, 1, 8, 0]]
+    assert schema.feature_names == (
+        "int8",
+        "half",
+        "decimal",
+        "big",
+        "large=a",
+        "large=missing",
+        "view=b",
+        "view=missing",
+        "coded",
+        "empty",
+    )
+    assert schema.features(table, "float64").tolist() == [
+        [1, 0.5, 1.25, 2.0**60, 1, 0, 1, 0, 7, 0],
+        [0, 0, 0, 0, 0, 1, 0, 1, 8, 0],
+    ]
 
 
 @pytest.mark.parametrize(("column", "type_name"), [
@@ -120,6 +145,11 @@ def test_dates_in_csv_are_refused_or_text_as_asked(tmp_path):
         read_csv(path)
     assert read_csv(path, ignore=["when"]).x.tolist() == [[1], [2]]
     assert read_csv(path, categorical=["when"]).schema.feature_names == ("a", "when=2026-01-31", "when=2026-02-01")
+
+
+def test_empty_lines_do_not_count(tmp_path):
+    (tmp_path / "a.csv").write_text("\n\na,b\n1,2\n\n3,4\n\n")
+    assert read_csv(tmp_path / "a.csv", "b").x.tolist() == [[1], [3]]
 
 
 def test_numbers_as_categories_stand_as_they_are(tmp_path):

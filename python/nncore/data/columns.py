@@ -54,7 +54,7 @@ def kind_of(name: str, type_: Any) -> Kind:  # noqa: ANN401 - pyarrow has no stu
         return "bool"
     if types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_) or types.is_null(type_):
         return "number"
-    if types.is_string(type_) or types.is_large_string(type_) or type_ == "string_view":
+    if types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_):
         return "category"
     raise ValueError(
         f"column {name!r}: expected numbers, booleans or text, got {type_}; name it in ignore, or make numbers of it first"
@@ -63,9 +63,14 @@ def kind_of(name: str, type_: Any) -> Kind:  # noqa: ANN401 - pyarrow has no stu
 
 def _plain(array: Any) -> Any:  # noqa: ANN401
     """An Arrow array without a dictionary."""
-    from pyarrow import types
+    import pyarrow as pa
 
-    return array.dictionary_decode() if types.is_dictionary(array.type) else array
+    if not pa.types.is_dictionary(array.type):
+        return array
+    values = array.dictionary
+    if pa.types.is_string_view(values.type):  # of polars' categories; Arrow cannot look up in these
+        values = values.cast(pa.string())
+    return values.take(array.indices)
 
 
 def numbers(array: Any, name: str, first_row: int = 0) -> npt.NDArray[np.float64]:  # noqa: ANN401

@@ -107,7 +107,7 @@ class _CSV:
         from pyarrow import input_stream
 
         with io.TextIOWrapper(input_stream(self.path), encoding="utf-8-sig", errors="replace", newline="") as text:
-            return next(csv.reader(text, delimiter=self._delimiter), [])
+            return next(filter(None, csv.reader(text, delimiter=self._delimiter)), [])  # after empty lines, as pyarrow
 
     def _options(self, names: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
         from pyarrow import csv as arrow_csv
