@@ -94,13 +94,13 @@ def _first(group: Group) -> Array:
     return array
 
 
-def ahead(items: Iterator[Item]) -> Generator[Item]:
+def ahead(items: Generator[Item]) -> Generator[Item]:
     """The same items; a thread makes the next one while the one before is in use.
 
-    >>> list(ahead(iter("abc")))
+    >>> list(ahead(letter for letter in "abc"))
     ['a', 'b', 'c']
     """
-    with ThreadPoolExecutor(1, "nncore-ahead") as thread:
+    with closing(items), ThreadPoolExecutor(1, "nncore-ahead") as thread:
         following = thread.submit(next, items, None)
         while (item := following.result()) is not None:
             following = thread.submit(next, items, None)

@@ -120,7 +120,7 @@ class MappedLoader(ChunkLoader):
         """Begin an epoch: its chunks, loaded ahead."""
         return ahead(self._windows(self._begin_epoch()))
 
-    def _windows(self, draw: np.random.Generator | None) -> Iterator[Chunk]:
+    def _windows(self, draw: np.random.Generator | None) -> Generator[Chunk]:
         """The windows of an epoch, in two buffers by turns.
 
         The rows of a window that make no whole batch are the first of the next one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ class TableLoader(ChunkLoader):
         """Begin an epoch: its chunks, read ahead."""
         return ahead(self._windows(self._begin_epoch()))
 
-    def _windows(self, draw: np.random.Generator | None) -> Iterator[Chunk]:
+    def _windows(self, draw: np.random.Generator | None) -> Generator[Chunk]:
         kept: list[tuple[Array, Array]] = []  # rows that are still to be used
         rows = total = 0
         for x, y in stream_table(self._path, self._schema, delimiter=self._delimiter, dtype=self._dtype):
