@@ -91,6 +91,20 @@ def positions(widths=(7, 5)):
     return b.build([h, dense(b, x, 2, "d2")])
 
 
+def lookups():
+    """Embedding and one-hot of indices made in the network, between ops that reshape and normalise vectors."""
+    b = GraphBuilder()
+    x = b.input((4,))
+    index = b.node("step", [x])  # 0 or 1
+    table = b.parameter("table", (2, 3))
+    h = b.node("embedding", [index], {"input_dim": 2, "output_dim": 3}, [table])
+    h = b.node("concatenate", [h, b.node("one_hot", [index], {"depth": 2})])
+    h = dense(b, b.node("reshape", [h], {"target_shape": "2,-1"}), 7, "d0")
+    scale = [b.parameter(f"layer_norm.{slot}", (7,)) for slot in ("gamma", "beta")]
+    h = b.node("layer_norm", [h], {}, scale)
+    return b.build([b.node("rms_norm", [dense(b, h, 5, "d1")], {"scale": False})])
+
+
 def normalized(frozen=False):
     """Batch normalisation between dense layers, over several positions, on an input; one is used twice."""
     b = GraphBuilder()

@@ -12,6 +12,7 @@ namespace nncore {
 void register_runtime(pybind11::module_& module);
 void register_ops(pybind11::module_& module);
 void register_axes(pybind11::module_& module);
+void register_norms(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 
 template <class T>

@@ -14,5 +14,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   nncore::register_runtime(module);
   nncore::register_ops(module);
   nncore::register_axes(module);
+  nncore::register_norms(module);
   nncore::register_engine(module);
 }

@@ -50,6 +50,39 @@ def alpha_dropout(
     x: _Array, out: _Array, rows: int, rate: float, seed: int, node: int, step: int, backward: bool
 ) -> None: ...
 def gaussian_noise(x: _Array, out: _Array, rows: int, stddev: float, seed: int, node: int, step: int) -> None: ...
+def vector_norm_forward(
+    name: str, x: _Array, out: _Array, gamma: _Array | None, beta: _Array | None, epsilon: float
+) -> None: ...
+def vector_norm_backward(
+    name: str,
+    x: _Array,
+    dy: _Array,
+    dx: _Array,
+    dgamma: _Array,
+    dbeta: _Array,
+    gamma: _Array | None,
+    epsilon: float,
+) -> None: ...
+def batch_norm_forward(
+    x: _Array,
+    out: _Array,
+    gamma: _Array | None,
+    beta: _Array | None,
+    mean: _Array | None,
+    variance: _Array | None,
+    epsilon: float,
+) -> None: ...
+def batch_norm_backward(
+    x: _Array,
+    dy: _Array,
+    dx: _Array,
+    dgamma: _Array,
+    dbeta: _Array,
+    gamma: _Array | None,
+    mean: _Array | None,
+    variance: _Array | None,
+    epsilon: float,
+) -> None: ...
 def add(a: _Array, b: _Array, out: _Array) -> None: ...
 def product(xs: Sequence[_Array], out: _Array) -> None: ...
 def sum_over(xs: Sequence[_Array], divisor: float, out: _Array) -> None: ...

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore import _core, reference
+from nncore.layer_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.loss_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.loss_ops import contiguous
-from nncore.node_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference import piecewise, smooth
 from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
@@ -533,16 +533,18 @@ def matmul_backward(a: npt.ArrayLike, b: npt.ArrayLike, dy: npt.ArrayLike) -> tu
     return matmul(dy, b.T), matmul(a.T, dy)
 
 
-def _dense_arrays(x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
-    """The vectors of x as a matrix [vectors, K], w, and b."""
+def _dense_arrays(
+    x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None
+) -> tuple[Array, Array, Array | None, tuple[int, ...]]:
+    """The vectors of x as a matrix [vectors, K], w, b, and the shape of x."""
     x, w, *bias = as_floats(x=x, w=w) if b is None else as_floats(x=x, w=w, b=b)
     check_shape("x", x, (None,) * max(2, x.ndim))
     check_shape("w", w, (x.shape[-1], None))
     vectors = _aligned(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]))
     if not bias:
-        return vectors, _aligned(w), None
+        return vectors, _aligned(w), None, x.shape
     check_shape("b", bias[0], (w.shape[1],))
-    return vectors, _aligned(w), np.ascontiguousarray(bias[0])
+    return vectors, _aligned(w), np.ascontiguousarray(bias[0]), x.shape
 
 
 def _check_activation(name: str) -> None:
@@ -573,9 +575,8 @@ def dense(
         z = dense(x, w, b)
         result: Array = globals()[activation](z, out=out)
         return result
-    leading = np.shape(x)[:-1]
-    x, w, b = _dense_arrays(x, w, b)
-    shape = (*leading, w.shape[1])
+    x, w, b, given = _dense_arrays(x, w, b)
+    shape = (*given[:-1], w.shape[1])
     if out is not None:
         check_out(out, shape, x.dtype)
     shared = out is not None and any(np.may_share_memory(out, array) for array in (x, w))
@@ -599,8 +600,7 @@ def dense_backward(
     _check_activation(activation)
     y, dy = contiguous(y=y, dy=dy)
     z = dense(x, w, b)
-    shape = np.shape(x)
-    x, w, bias = _dense_arrays(x, w, b)
+    x, w, bias, shape = _dense_arrays(x, w, b)
     dz: Array = globals()[f"{activation}_backward"](z, y, dy).reshape(len(x), w.shape[1])
     db = None
     if bias is not None:

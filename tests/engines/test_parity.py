@@ -115,7 +115,15 @@ def test_fifty_steps_with_what_surrounds_a_rule(options, rule, dtype):
 @pytest.mark.parametrize(
     "make",
     [
-        *(networks.deep, networks.activations, networks.axes, networks.residual, networks.shared, networks.merging),
+        *(
+            networks.deep,
+            networks.activations,
+            networks.axes,
+            networks.residual,
+            networks.shared,
+            networks.merging,
+            networks.lookups,
+        ),
         *(networks.positions, partial(networks.positions, (16, 150)), partial(networks.positions, (33, 64))),
         *NORMALIZED,
     ],
