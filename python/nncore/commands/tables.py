@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -150,8 +151,10 @@ def _predict(args: argparse.Namespace) -> None:
     types = [pa.float64() if schema.classes is None else pa.string(), *[pa.float64()] * (len(names) - 1)]
     columns = pa.schema(list(zip(names, types, strict=True)))
     style = csv.WriteOptions(quoting_style="needed")
+    parts = nn.data.stream_table(args.data, replace(schema, target=None, classes=None), delimiter=args.delimiter)
+    begin = list(islice(parts, 1))  # a file that is no such table is told before anything is written
     with _whole_file(args.out) as file, csv.CSVWriter(file, columns, write_options=style) as writer:
-        for x, _ in nn.data.stream_table(args.data, replace(schema, target=None, classes=None), delimiter=args.delimiter):
+        for x, _ in chain(begin, parts):
             outputs = _outputs(model, x, schema)
             if schema.classes is None:
                 arrays = [outputs[:, 0]]
