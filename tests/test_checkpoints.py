@@ -155,6 +155,7 @@ FEEDS = {
     "parts of a loader": lambda: {"x": DataLoader(X, Y, batch_size=16, shuffle=True), "steps_per_epoch": 3},
     "generator": lambda: {"x": stream(), "steps_per_epoch": 3},
     "list": lambda: {"x": [(X[i : i + 20], Y[i : i + 20]) for i in (0, 20, 40)], "steps_per_epoch": 2},
+    "memory-mapped loader": lambda: {"x": nn.data.MappedLoader(X, Y, batch_size=16, shuffle=True, block_size=16)},
     "validation by a loader": lambda: {"x": X, "y": Y, "validation_data": DataLoader(X, Y, batch_size=7, shuffle=True)},
 }
 

@@ -143,6 +143,7 @@ class Model(Storable):
             TypeError, ValueError: arrays or options that do not fit; nothing has changed (with an iterable: since the
                 batch before the bad one).
             FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step.
+            OSError: a checkpoint cannot be written or read.
 
         Source: Keras ``Model.fit`` (which divides by the number of samples, not by their weights);
         ``"balanced"``: scikit-learn ``compute_class_weight``.

@@ -138,13 +138,14 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
     for epoch in range(plan.first, plan.epochs):
         if model.stop_training:
             break
-        began = time.perf_counter()
+        began, weights = time.perf_counter(), "those before that step. Is the learning rate too high?"
         callbacks.call("on_epoch_begin", epoch, {})
         training = _Epoch(model, plan.feed, progress, callbacks)
         try:
             logs = training.run(_order(model) if plan.shuffle else None)
             rate = _learning_rate(model)
             model._epochs += 1
+            weights = "those after this epoch, whose validation it was"
             progress.trained()
             if plan.validation is not None:
                 logs |= {f"val_{k}": v for k, v in _evaluate(model, plan.validation, Progress(0)).items()}
@@ -154,7 +155,7 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
                 raise
             if callbacks.accept(error):
                 break
-            error.add_note(f"in epoch {epoch + 1}; the weights are those before that step. Is the learning rate too high?")
+            error.add_note(f"in epoch {epoch + 1}; the weights are {weights}")
             raise
         progress.end(logs)
         model.history.append(epoch, logs, rate, time.perf_counter() - began)

@@ -355,6 +355,30 @@ def test_terminate_on_nan_keeps_the_last_finite_step(engine_name, capsys):
     assert "loss" in capsys.readouterr().out
 
 
+def test_validation_that_is_not_finite(engine_name):
+    bad = X.copy()
+    bad[3, 1] = math.nan
+    model, twin = make(engine_name), make(engine_name)
+    with pytest.raises(FloatingPointError) as caught:
+        model.fit(X, Y, verbose=0, epochs=2, validation_data=(bad, Y))
+    assert caught.value.__notes__ == ["in epoch 1; the weights are those after this epoch, whose validation it was"]
+    twin.fit(X, Y, verbose=0)
+    assert model.get_weights()[0].tobytes() == twin.get_weights()[0].tobytes()
+    ended = make(engine_name).fit(X, Y, verbose=0, validation_data=(bad, Y), callbacks=TerminateOnNaN(verbose=0))
+    assert ended.epoch == []
+    assert ended.unfinished["samples"] == 40
+
+
+def test_a_row_that_a_killed_process_began_is_dropped(tmp_path):
+    for name, logger in (("log.csv", CSVLogger), ("log.jsonl", JSONLogger)):
+        make().fit(X, Y, epochs=3, verbose=0, callbacks=logger(tmp_path / name))
+        with open(tmp_path / name, "a") as file:
+            file.write("1" if name == "log.csv" else '{"epoch": 1')
+        make().fit(X, Y, epochs=4, initial_epoch=3, verbose=0, callbacks=logger(tmp_path / name))
+    assert pd.read_csv(tmp_path / "log.csv")["epoch"].tolist() == [0, 1, 2, 3]
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [0, 1, 2, 3]
+
+
 def test_without_it_the_error_comes_and_the_history_has_the_part(engine_name):
     x = X.copy()
     x[20, 0] = math.nan

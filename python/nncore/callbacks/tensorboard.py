@@ -25,6 +25,14 @@ class TensorBoard(Callback):
         ImportError: the package tensorboard is not installed (``pip install "nncore[tensorboard]"``).
 
     Source: ``keras.callbacks.TensorBoard``.
+
+    >>> import os, tempfile, nncore as nn
+    >>> model = nn.Sequential([nn.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     history = model.fit([[1.0]], [[1.0]], epochs=2, verbose=0, callbacks=nn.callbacks.TensorBoard(folder))
+    ...     print(os.listdir(folder))
+    ['train']
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "logs") -> None:
