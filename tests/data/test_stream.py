@@ -79,6 +79,18 @@ def test_training_on_a_file(folder):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_stream_does_not_hold_the_file(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "large.parquet"
+    columns = {f"a{i}": rng.random(200_000) for i in range(10)}
+    parquet.write_table(pa.table(columns), path, row_group_size=10_000)
+    assert path.stat().st_size > 14e6
+    before, peak = pa.total_allocated_bytes(), 0
+    schema = learn_schema(path)
+    for x, _ in nn.data.stream_table(path, schema):
+        peak = max(peak, pa.total_allocated_bytes() - before + x.nbytes)
+    assert 0 < peak < 6e6
+
+
 def test_mistakes(folder, tmp_path):
     schema = read_csv(folder / "a.csv", "t").schema
     with pytest.raises(ValueError, match="schema: expected one with a target"):

@@ -180,7 +180,7 @@ class _Parquet:
     def batches(self, names: Sequence[str], types: Mapping[str, Any]) -> Iterator[Any]:
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self.path) as file:
+        with parquet.ParquetFile(self.path, pre_buffer=False) as file:  # which would hold the whole file in the end
             yield from file.iter_batches(max(1, _PIECE // len(names)), columns=list(names))
 
     def types(self, schema: TableSchema | None, target: str | None, options: SchemaOptions) -> dict[str, Any]:
