@@ -214,6 +214,50 @@ def test_callbacks_go_on_with_what_they_know(tmp_path, cut):
     assert [w.tobytes() for w in best[0]] == [w.tobytes() for w in best[1]]
 
 
+def test_after_an_interruption_in_the_middle_of_an_epoch(tmp_path):
+    whole, model = make(), make()
+    whole.fit(X, Y, batch_size=8, epochs=4, verbose=0)
+
+    def press(batch, logs):
+        if model.engine.iterations == 19:  # in the third epoch of eight steps
+            raise KeyboardInterrupt
+
+    options = {"batch_size": 8, "epochs": 4, "verbose": 0, "checkpoint": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, callbacks=LambdaCallback(on_train_batch_end=press), **options)
+    assert model.history.epoch == [0, 1]
+    assert model.history.unfinished["samples"] == 24
+    history = model.fit(X, Y, resume=True, **options)
+    assert digest(model) == digest(whole)
+    assert history.epoch == [0, 1, 2, 3]
+    assert history.unfinished == {}
+
+
+def test_states_that_do_not_fit(tmp_path):
+    class Odd(nn.callbacks.Callback):
+        def get_state(self):
+            return {"one": 1}
+
+        def set_state(self, state):
+            self.two = state["two"]
+
+    class Unwritable(nn.callbacks.Callback):
+        def get_state(self):
+            return {"set": {1, 2}}
+
+    make().fit(X, Y, verbose=0, checkpoint=tmp_path, callbacks=Odd())
+    model = make()
+    before = digest(model)
+    with pytest.raises(ValueError, match=r"checkpoint: expected one of such callbacks and data, got .*KeyError\('two'\)"):
+        model.fit(X, Y, epochs=2, verbose=0, checkpoint=tmp_path, resume=True, callbacks=Odd())
+    assert digest(model) == before
+    with pytest.raises(ValueError, match="callbacks: expected states that JSON can hold"):
+        model.fit(X, Y, verbose=0, checkpoint=tmp_path / "other", callbacks=Unwritable())
+    assert os.listdir(tmp_path / "other") == []
+    with pytest.raises(TypeError, match="checkpoint: expected the path of a folder, got 3"):
+        model.fit(X, Y, verbose=0, checkpoint=3)
+
+
 def test_callbacks_that_come_and_go(tmp_path):
     make().fit(X, Y, epochs=2, verbose=0, checkpoint=tmp_path, callbacks=EarlyStopping("loss", patience=9))
     plateau = ReduceLROnPlateau("loss")
@@ -433,6 +477,9 @@ def change(content, *path, value):
         (["model", "parameters", "dense.bias"], {"array": 0}, r"parameter 'dense.bias': expected float32 of shape \(7,\)"),
         (["epoch"], None, "epoch: expected a int"),
         (["history"], {}, "history: expected epoch, history"),
+        (["history", "history"], [], "history: expected lists of at most 1 values"),
+        (["history", "history", "loss"], [1.0, 2.0], "history: expected lists of at most 1 values"),
+        (["history", "seconds"], 3, "history: expected lists of at most 1 values"),
         (["callbacks"], {}, "callbacks: expected a list"),
     ],
 )

@@ -260,6 +260,13 @@ def test_a_stream_that_ends():
         make().fit([], steps_per_epoch=1, verbose=0)
 
 
+def test_a_stream_for_validation_is_named():
+    with pytest.raises(ValueError, match="x of validation_data: expected an iterable that can be repeated for 2 epochs"):
+        make().fit(X, Y, epochs=2, validation_data=(batch for batch in [(X, Y)]), verbose=0)
+    with pytest.raises(ValueError, match=r"x of validation_data: .* got a 3 at position 0"):
+        make().fit(X, Y, validation_data=[3], verbose=0)
+
+
 def test_partial_fit_is_fit_of_one_epoch(engine_name):
     parts, fits = make(engine_name), make(engine_name)
     for i in range(0, 40, 10):

@@ -63,6 +63,8 @@ class Folder:
     """
 
     def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint: expected the path of a folder, got {path!r}")
         self._path = os.fspath(path)
         os.makedirs(self._path, exist_ok=True)
         self._found = self._files() if resume else []
@@ -118,13 +120,20 @@ class Folder:
 
 
 def resume(model: Model, content: Mapping[str, Any], callbacks: CallbackList, feeds: list[Feed]) -> None:
-    """Put `model`, callbacks and data where a folder's checkpoint was."""
+    """Put `model`, callbacks and data where a folder's checkpoint, which fits the model, was.
+
+    Raises:
+        ValueError: it does not fit callbacks or data; the model is unchanged.
+    """
+    try:
+        callbacks.set_state(content["callbacks"])
+        for feed, kept in zip(feeds, content["feeds"], strict=False):  # there may be other validation data now
+            feed.set_state(kept)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint: expected one of such callbacks and data, got another ({error!r})") from error
     state.restore(model, content["model"])
     model.history = History(**content["history"])
     model.stop_training = content["stopped"]
-    callbacks.set_state(content["callbacks"])
-    for feed, kept in zip(feeds, content["feeds"], strict=False):  # there may be other validation data now
-        feed.set_state(kept)
 
 
 def _check_progress(content: Mapping[str, Any]) -> None:
@@ -135,13 +144,21 @@ def _check_progress(content: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: expected a {kind.__name__}, got {content.get(name)!r}")
     if set(content["history"]) != set(_HISTORY):
         raise ValueError(f"history: expected {', '.join(_HISTORY)}, got {', '.join(content['history'])}")
+    curves = content["history"]["history"]
+    lists = [content["history"][name] for name in _HISTORY if name != "history"]
+    lists += list(curves.values()) if isinstance(curves, dict) else [None]
+    if not all(isinstance(values, list) and len(values) <= content["epoch"] for values in lists):
+        raise ValueError(f"history: expected lists of at most {content['epoch']} values, got something else")
 
 
 def _write(path: str, content: Mapping[str, Any]) -> None:
     from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
 
     arrays: dict[str, Array] = {}
-    text = json.dumps(_pack(content, arrays))
+    try:
+        text = json.dumps(_pack(content, arrays))
+    except TypeError as error:  # by a callback's get_state
+        raise ValueError(f"callbacks: expected states that JSON can hold ({error})") from None
     data = serialize(arrays, {"format": _FORMAT, "version": _VERSION, "content": text})
     write_file(os.path.realpath(path), data)
 

@@ -195,6 +195,7 @@ class BatchFeed(Feed):
         check: makes arrays for the engine of each batch.
         passes: how many there will be.
         steps: how many batches are a pass, where it does not begin anew: the next goes on where it ended.
+        what: what messages call the iterable.
     """
 
     def __init__(
@@ -203,11 +204,17 @@ class BatchFeed(Feed):
         check: Callable[..., tuple[Array, Array, Array | None]],
         passes: int,
         steps: int | None = None,
+        what: str = "x",
     ) -> None:
+        self._what = what
         if not isinstance(batches, Iterable):
-            raise TypeError(f"x: expected an array with y beside it, or an iterable of batches (x, y), got {batches!r}")
+            raise TypeError(
+                f"{self._what}: expected an array with y beside it, or an iterable of batches (x, y), got {batches!r}"
+            )
         if passes > 1 and isinstance(batches, Generator) and steps is None:
-            raise ValueError(f"x: expected an iterable that can be repeated for {passes} epochs, got a generator")
+            raise ValueError(
+                f"{self._what}: expected an iterable that can be repeated for {passes} epochs, got a generator"
+            )
         self.samples = None
         self._batches, self._check, self._steps = batches, check, steps
         self._stream: Iterator[Any] | None = None
@@ -221,7 +228,8 @@ class BatchFeed(Feed):
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 got = f"{type(batch).__name__} of length {len(batch)}" if hasattr(batch, "__len__") else repr(batch)
                 raise ValueError(
-                    f"x: expected an iterable of batches (x, y) or (x, y, sample_weight), got a {got} at position {place}"
+                    f"{self._what}: expected an iterable of batches (x, y) or (x, y, sample_weight), got a {got} at "
+                    f"position {place}"
                 )
             x, target, sample_weight = self._check(*batch)
             samples += len(x)
@@ -230,7 +238,7 @@ class BatchFeed(Feed):
             yield result
         if not samples:
             again = "no batches in this epoch: it cannot be repeated" if self.samples else "no batches"
-            raise ValueError(f"x: expected an iterable of batches (x, y) for every epoch, got {again}")
+            raise ValueError(f"{self._what}: expected an iterable of batches (x, y) for every epoch, got {again}")
         self.samples = samples
 
     def _next(self, steps: int) -> Iterator[Any]:
@@ -241,7 +249,9 @@ class BatchFeed(Feed):
             if batch is _END and not isinstance(self._batches, Iterator):
                 batch = next(self._begun(), _END)
             if batch is _END:
-                raise ValueError(f"x: expected {steps} batches for every epoch, got an end after {place} of them")
+                raise ValueError(
+                    f"{self._what}: expected {steps} batches for every epoch, got an end after {place} of them"
+                )
             self._taken += 1
             yield batch
 

@@ -55,7 +55,7 @@ def make_feed(
     if isinstance(x, ChunkLoader) and steps is None:
         return ChunkFeed(x, check)
     batches: Any = x
-    return BatchFeed(batches, check, passes, steps)
+    return BatchFeed(batches, check, passes, steps, f"x{where}")
 
 
 def validation_feed(model: Model, data: tuple[npt.ArrayLike, ...] | Iterable[Any], batch_size: int, passes: int) -> Feed:

@@ -170,6 +170,20 @@ def test_a_callback_stops_training(engine_name):
     assert [call[0] for call in recorder.calls[1:]] == ["epoch", "epoch end", "end", "c"]
 
 
+def test_layers_may_thaw_on_the_way(engine_name):
+    """A callback that unfreezes layers is the same as two trainings with all of it in between."""
+    gradual, by_hand = make(engine_name), make(engine_name)
+    for model in (gradual, by_hand):
+        model.freeze("dense")
+    thaw = LambdaCallback(on_epoch_begin=lambda epoch, logs: gradual.unfreeze() if epoch == 2 else None)
+    history = gradual.fit(X, Y, epochs=4, verbose=0, callbacks=[thaw], validation_data=(X, Y))
+    first = by_hand.fit(X, Y, epochs=2, verbose=0)
+    by_hand.unfreeze()
+    second = by_hand.fit(X, Y, epochs=2, verbose=0)
+    assert history.history["loss"] == first.history["loss"] + second.history["loss"]
+    assert gradual.get_weights()[0].tobytes() == by_hand.get_weights()[0].tobytes()
+
+
 def test_what_callbacks_put_into_the_logs_is_in_the_history():
     model = make()
     history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[Scripted(score=[3.0, 1.0, 2.0])])
