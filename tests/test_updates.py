@@ -247,3 +247,23 @@ def test_lbfgs_refuses_a_state_that_does_not_fit(engine_name):
             model.optimizer.set_state(model, bad)
     for name, array in model.optimizer.get_state(model).items():
         np.testing.assert_array_equal(array, state[name])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_the_average_overwrites_the_weights_every_other_update(engine_name, momentum):
+    """Weights and average beside Keras's recursion, in plain Python, for a gradient that is known: d/dw of w * 1."""
+    model = nn.Sequential([nn.Input((1,)), nn.Dense(1, use_bias=False, kernel_initializer=nn.Constant(2.0))])
+    optimizer = nn.SGD(0.25, use_ema=True, ema_momentum=momentum, ema_overwrite_frequency=2)
+    model.compile(optimizer, engine=engine_name, dtype="float64")
+    w, average = 2.0, 0.0
+    for update in range(5):
+        model.forward([[1.0]], training=True)
+        model.backward([[1.0]])
+        model.apply_gradients(optimizer)
+        w -= 0.25
+        average = w if update == 0 else momentum * average + (1 - momentum) * w
+        if (update + 1) % 2 == 0:
+            w = average
+        assert model.get_weights()[0].item() == pytest.approx(w, rel=1e-15)
+        assert model.engine.get_state("ema", "average", 0).item() == pytest.approx(average, rel=1e-15)
+        assert model.predict([[1.0]]).item() == pytest.approx(w, rel=1e-15)

@@ -39,10 +39,11 @@ inline size_t product(const std::vector<int64_t>& shape) {
 }
 
 // An optimizer as Python hands it over: rule; hyper-parameters; for each group its hyper-parameters and learning-rate
-// factor; the group of each parameter; clip_value, clip_norm, global_clip_norm; accumulation; momentum of the average, or
-// none.
-using RuleArgument = std::tuple<std::string, std::vector<double>, std::vector<std::pair<std::vector<double>, double>>,
-                                std::vector<size_t>, std::array<double, 3>, uint64_t, std::optional<double>>;
+// factor; the group of each parameter; clip_value, clip_norm, global_clip_norm; accumulation; of the average its
+// momentum and how often it overwrites the parameters, or none.
+using RuleArgument =
+    std::tuple<std::string, std::vector<double>, std::vector<std::pair<std::vector<double>, double>>, std::vector<size_t>,
+               std::array<double, 3>, uint64_t, std::optional<std::pair<double, uint64_t>>>;
 
 // Samples of `shape` in an array that the engine reads as it lies; nothing for all that has to be converted or refused.
 template <class Extents>
@@ -249,7 +250,7 @@ class PyEngine {
     step.global_clip_norm = clips[2];
     step.accumulation = accumulation;
     step.averages = average.has_value();
-    step.average_momentum = average.value_or(0);
+    if (average) std::tie(step.average_momentum, step.overwrite_frequency) = *average;
     return step;
   }
 

@@ -56,6 +56,7 @@ struct OptimizerStep {
   uint64_t accumulation = 1;                                   // batches whose mean gradient makes one update
   bool averages = false;                                       // keep a moving average of the parameters
   double average_momentum = 0;
+  uint64_t overwrite_frequency = 0;  // updates after which the parameters become the average, again and again; 0: never
 };
 
 struct RunOptions {

@@ -37,6 +37,7 @@ void Updates<T>::begin_step() {
   if (!applies_) return;
   mean_ = accumulates() ? 1 / static_cast<double>(accumulated_ + 1) : 1;
   keep_ = memory_.averaging ? optimizer_.average_momentum : 0;
+  overwrites_ = optimizer_.overwrite_frequency > 0 && (iterations_ + 1) % optimizer_.overwrite_frequency == 0;
   const double rate = optimizer_.rates.empty() ? optimizer_.hyper[0] : optimizer_.rates[updates_];
   for (size_t group = 0; group < coefficients_.size(); ++group) {
     hyper_[group][0] = group ? rate * optimizer_.groups[group - 1].rate_factor : rate;
@@ -149,8 +150,11 @@ void Updates<T>::update_tile(const GradientTask& task, const Coefficients& c) {
   });
   network_.constrain(task);
   if (average_)
-    for_runs(task,
-             [&](size_t at, size_t length) { kernels_.blend(average_->data() + offset + at, value + at, length, keep_); });
+    for_runs(task, [&](size_t at, size_t length) {
+      T* average = average_->data() + offset + at;
+      kernels_.blend(average, value + at, length, keep_);
+      if (overwrites_) std::memcpy(value + at, average, length * sizeof(T));
+    });
   network_.refresh_transposed(task);
 }
 

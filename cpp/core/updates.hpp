@@ -120,7 +120,7 @@ class Updates {
   uint64_t iterations_, accumulated_;
   size_t updates_ = 0;
   // Of the current step.
-  bool applies_ = true, first_ = true;
+  bool applies_ = true, first_ = true, overwrites_ = false;
   double mean_ = 1, keep_ = 0;
 };
 

@@ -14,7 +14,7 @@ _Rule = tuple[
     Sequence[int],
     tuple[float, float, float],
     int,
-    float | None,
+    tuple[float, int] | None,
 ]
 _Node = tuple[str, Sequence[int], Sequence[float], Sequence[int], Sequence[int]]
 

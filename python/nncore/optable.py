@@ -37,9 +37,9 @@ Shape = tuple[int, ...]
 AttrValue = float | int | bool | str
 Attrs = Mapping[str, AttrValue]
 # Name, hyper-parameters, those and the learning-rate factor of each group, each parameter's group, bounds for clipping,
-# accumulation, momentum of the average.
+# accumulation, momentum and overwriting of the average.
 EncodedRule = tuple[
-    str, list[float], list[tuple[list[float], float]], list[int], tuple[float, float, float], int, float | None
+    str, list[float], list[tuple[list[float], float]], list[int], tuple[float, float, float], int, tuple[float, int] | None
 ]
 
 
@@ -691,6 +691,7 @@ class RuleSpec:
         global_clipnorm: bound of the norm of all gradients together.
         gradient_accumulation_steps: batches whose mean gradient makes one update.
         ema_momentum: of a moving average of the parameters; ``None``: there is none.
+        ema_overwrite_frequency: updates after each of which the parameters become their average; ``None``: never.
     """
 
     name: str
@@ -701,6 +702,7 @@ class RuleSpec:
     global_clipnorm: float | None = None
     gradient_accumulation_steps: int = 1
     ema_momentum: float | None = None
+    ema_overwrite_frequency: int | None = None
 
     def __post_init__(self) -> None:
         bound = Attr(float, low=0.0, high=math.inf, open_low=True, open_high=True)
@@ -715,6 +717,8 @@ class RuleSpec:
         )
         if self.ema_momentum is not None:
             Attr(float, low=0.0, high=1.0).check("the optimizer", "ema_momentum", self.ema_momentum)
+        if (frequency := self.ema_overwrite_frequency) is not None:
+            Attr(int, low=1, high=2**31 - 1).check("the optimizer", "ema_overwrite_frequency", frequency)
 
     @cached_property
     def filled(self) -> dict[str, AttrValue]:
@@ -739,9 +743,10 @@ class RuleSpec:
         row = _row(RULES, "rule", self.name)
         groups = [(row.encode(self.of_group(i)), g.learning_rate_factor) for i, g in enumerate(self.groups, start=1)]
         clips = (self.clipvalue or 0.0, self.clipnorm or 0.0, self.global_clipnorm or 0.0)
-        return self.name, row.encode(self.filled), groups, [], clips, self.gradient_accumulation_steps, self.ema_momentum
+        average = None if self.ema_momentum is None else (self.ema_momentum, self.ema_overwrite_frequency or 0)
+        return self.name, row.encode(self.filled), groups, [], clips, self.gradient_accumulation_steps, average
 
     def encode_for(self, names: Sequence[str]) -> EncodedRule:
         """As the native core takes it, for parameters of these names."""
-        name, hyper, groups, _, clips, steps, momentum = self.encoded
-        return name, hyper, groups, self.groups_of(names), clips, steps, momentum
+        name, hyper, groups, _, clips, steps, average = self.encoded
+        return name, hyper, groups, self.groups_of(names), clips, steps, average

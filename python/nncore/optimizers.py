@@ -8,6 +8,7 @@ a function of the update's number as its learning rate. `weight_decay` is added 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
@@ -57,6 +58,7 @@ class Options(TypedDict, total=False):
         use_ema: keep a moving average of the parameters, average = ema_momentum * average + (1 - ema_momentum) * p, which
             starts with the parameters after the first update; `Model.averaged_weights` puts it to use.
         ema_momentum: in [0, 1], default 0.99.
+        ema_overwrite_frequency: after every so many updates the parameters become their average (default: never).
 
     At most one of the three kinds of clipping. Source: ``keras.optimizers.Optimizer``.
     """
@@ -68,6 +70,7 @@ class Options(TypedDict, total=False):
     gradient_accumulation_steps: int
     use_ema: bool
     ema_momentum: float
+    ema_overwrite_frequency: int | None
 
 
 class Optimizer:
@@ -85,8 +88,9 @@ class Optimizer:
         use_ema = options.get("use_ema", False)
         if not isinstance(use_ema, bool):
             raise TypeError(f"use_ema: expected True or False, got {use_ema!r}")
-        if "ema_momentum" in options and not use_ema:
-            raise ValueError("ema_momentum: expected use_ema=True beside it")
+        for name in ("ema_momentum", "ema_overwrite_frequency"):
+            if options.get(name) is not None and not use_ema:
+                raise ValueError(f"{name}: expected use_ema=True beside it")
         self._options = options
         self._schedule, rate = _schedule_and_rate(learning_rate)
         self._spec = RuleSpec(
@@ -98,6 +102,7 @@ class Optimizer:
             global_clipnorm=options.get("global_clipnorm"),
             gradient_accumulation_steps=options.get("gradient_accumulation_steps", 1),
             ema_momentum=options.get("ema_momentum", 0.99) if use_ema else None,
+            ema_overwrite_frequency=options.get("ema_overwrite_frequency"),
         )
 
     @property
@@ -133,18 +138,8 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
         schedule, rate = _schedule_and_rate(value)
-        spec = self._spec
         attrs = RULES[self.rule].fill({**self.attrs, "learning_rate": rate})
-        self._spec = RuleSpec(
-            spec.name,
-            attrs,
-            spec.groups,
-            spec.clipvalue,
-            spec.clipnorm,
-            spec.global_clipnorm,
-            spec.gradient_accumulation_steps,
-            spec.ema_momentum,
-        )
+        self._spec = replace(self._spec, attrs=attrs)
         self._schedule = schedule
 
     @property

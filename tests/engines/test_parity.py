@@ -35,6 +35,7 @@ SURROUNDINGS = [
     {"gradient_accumulation_steps": 3},
     {"gradient_accumulation_steps": 4, "global_clipnorm": 0.1, "ema_momentum": 0.9},
     {"ema_momentum": 0.5},
+    {"ema_momentum": 0.8, "ema_overwrite_frequency": 7},
     {"groups": (GroupSpec("*.bias", 0.5, 0.0), GroupSpec("d1.*", 0.0), GroupSpec("*", weight_decay=0.2))},
 ]
 

@@ -444,6 +444,9 @@ class ReferenceEngine(Engine):
         self.iterations += 1
         if rule.ema_momentum is not None:
             self._average(trainable, rule.ema_momentum)
+            if rule.ema_overwrite_frequency and self.iterations % rule.ema_overwrite_frequency == 0:
+                for i in trainable:
+                    self._parameters[i][...] = self._state("ema", "average", i)
 
     def _accumulate(self, gradients: Mapping[int, Array], steps: int) -> dict[int, Array] | None:
         """Add up gradients; their mean when there are enough."""
