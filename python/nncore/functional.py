@@ -20,16 +20,22 @@ Structured = Any  # what a model takes and gives: one thing; of several inputs o
 
 def name_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
     """The layers by name; those without one are called after their class: dense, dense_1, ..."""
-    taken = [layer.name for layer in layers if layer.name is not None]
-    for name in taken:
-        if taken.count(name) > 1:
-            raise ValueError(f"layers: expected different names, got {name!r} twice")
-    named: dict[str, Layer] = {}
+    given = [layer.name for layer in layers if layer.name is not None]
+    taken, counts, named = set(given), dict[str, int](), dict[str, Layer]()
+    if len(taken) < len(given):
+        twice = next(name for name in given if given.count(name) > 1)
+        raise ValueError(f"layers: expected different names, got {twice!r} twice")
     for layer in layers:
+        if layer.name is not None:
+            named[layer.name] = layer
+            continue
         stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-        candidates = (f"{stem}_{count}" if count else stem for count in itertools.count())
-        free = (name for name in candidates if name not in taken and name not in named)
-        named[layer.name if layer.name is not None else next(free)] = layer
+        count = counts.get(stem, 0)
+        while (name := f"{stem}_{count}" if count else stem) in taken:
+            count += 1
+        counts[stem] = count + 1
+        taken.add(name)
+        named[name] = layer
     return named
 
 

@@ -86,9 +86,9 @@ def _bound(lower: bool) -> Convert:
     def convert(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
         if len(xs) == 1:
             return sample(xs[0])
-        x, bound = xs if isinstance(xs[0], Value) else xs[::-1]
-        if len(xs) != 2 or isinstance(bound, Value):
+        if len(xs) != 2 or sum(isinstance(x, Value) for x in xs) != 1:
             raise Unsupported("expected a value and a number")
+        x, bound = xs if isinstance(xs[0], Value) else xs[::-1]
         low, high = (scalar(bound), math.inf) if lower else (-math.inf, scalar(bound))
         return _clipped(c, sample(x), low, high)
 

@@ -106,7 +106,8 @@ def _ends(source: Source) -> dict[str, str]:
         elif kind and source.dtype(kind) in (np.dtype(np.float32), np.dtype(np.float64)):
             ends[name] = name
     if not ends:
-        raise Unsupported(f"outputs: expected one of float32 or float64, got {list(source.outputs)}")
+        kinds = (f"{name} of {source.dtype(kind) if kind else 'no tensor'}" for name, kind in source.outputs.items())
+        raise Unsupported(f"outputs: expected one of float32 or float64, got {', '.join(kinds)}")
     return ends
 
 

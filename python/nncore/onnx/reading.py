@@ -17,6 +17,7 @@ __all__ = ["Source", "Step", "Unsupported", "number"]
 
 _FIRST_OPSET = 7  # since when operands are broadcast as in NumPy
 _MACHINE_LEARNING = "ai.onnx.ml"
+_MOST_NODES = 20_000  # far more than any network of such layers; a bound on the time that a file can take
 _SPARE = 2**20  # bytes that constants computed from constants may take, however small the file is
 
 
@@ -82,6 +83,8 @@ class Source:
 
     def _check(self, model: Any) -> None:  # noqa: ANN401
         graph = model.graph
+        if len(graph.node) > _MOST_NODES:
+            raise Unsupported(f"expected at most {_MOST_NODES} nodes, got {len(graph.node)}")
         if model.functions:
             raise Unsupported("functions: expected none in the file; let the exporter inline them")
         if graph.sparse_initializer:
