@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nncore.model import Model
     from nncore.network import Network
 
-__all__ = ["load", "load_state_dict", "save", "save_state_dict", "write_file"]
+__all__ = ["load", "load_state_dict", "save", "save_state_dict"]
 
 _FORMAT = "nncore"
 _VERSION = "1"
