@@ -41,6 +41,15 @@ def test_normalization_is_not_trained(engine_name):
     assert changed == {"dense.kernel", "dense.bias"}
 
 
+@pytest.mark.parametrize("value", [0.1, 3.3, 1e6 + 0.3, -7.7e-9, 0.0])
+@pytest.mark.parametrize("samples", [10, 142, 33333])
+def test_a_constant_has_no_variance_whatever_the_rounding(value, samples):
+    layer = nn.Normalization()
+    layer.adapt(np.stack([np.full(samples, value), value + np.arange(samples) * 1e-9 * abs(value)], axis=1))
+    assert layer.variance[0] == 0
+    assert (layer.variance[1] > 0) == (value != 0)
+
+
 def test_normalization_reads_a_memory_map_in_pieces(tmp_path):
     data = RNG.integers(0, 255, (5000, 300)).astype(np.uint8)
     np.save(tmp_path / "d.npy", data)

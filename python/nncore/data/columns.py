@@ -135,12 +135,17 @@ class Learner:
         kind: of its values.
         strategy: one of `STRATEGIES`, or for a category ``"error"``, ``"most_frequent"`` or ``"constant"``.
         constant: the fill of ``"constant"``.
+
+    Attributes:
+        name, kind, strategy: as given.
+        rows: how many were taken in.
+        missing: how many of them have no value.
     """
 
     def __init__(self, name: str, kind: Kind, strategy: str, constant: float | str | None = None) -> None:
-        self.name, self.kind = name, kind
+        self.name, self.kind, self.strategy = name, kind, strategy
         self.rows = self.missing = 0
-        self._strategy, self._constant = strategy, constant
+        self._constant = constant
         self._total = 0.0
         self._seen: list[Array] = []  # for the median only
         self._counts: Counter[Any] = Counter()
@@ -156,11 +161,11 @@ class Learner:
             values = numbers(array, self.name, self.rows)
             known = values[~np.isnan(values)]
             self.missing += len(values) - len(known)
-            if self._strategy == "mean":
+            if self.strategy == "mean":
                 self._total += float(known.sum())
-            elif self._strategy == "median":
+            elif self.strategy == "median":
                 self._seen.append(known)
-            elif self._strategy == "most_frequent":
+            elif self.strategy == "most_frequent":
                 unique, counts = np.unique(known, return_counts=True)
                 self._counts.update(dict(zip(unique.tolist(), counts.tolist(), strict=True)))
         self.rows += len(array)
@@ -183,15 +188,15 @@ class Learner:
         return Column(self.name, self.kind, name_order(found), fill)
 
     def _fill(self) -> Any:  # noqa: ANN401 - a float or text
-        if self._strategy == "error":
+        if self.strategy == "error":
             return None
-        if self._strategy == "constant":
+        if self.strategy == "constant":
             return self._constant
         if self.rows == self.missing:
-            raise ValueError(f"column {self.name!r}: expected values to learn the {self._strategy} from, got none")
-        if self._strategy == "mean":
+            raise ValueError(f"column {self.name!r}: expected values to learn the {self.strategy} from, got none")
+        if self.strategy == "mean":
             return self._total / (self.rows - self.missing)
-        if self._strategy == "median":
+        if self.strategy == "median":
             return float(np.median(np.concatenate(self._seen)))
         most = max(self._counts.values())
         return min(value for value, count in self._counts.items() if count == most)  # of equals the least

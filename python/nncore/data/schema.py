@@ -133,7 +133,7 @@ class TableSchema:
         refused = [
             f"{learner.name!r} ({learner.missing})"
             for learner in learners
-            if learner.missing and strategy_of(learner.name, learner.kind, missing, fill_value)[0] == "error"
+            if learner.missing and learner.strategy == "error"
         ]
         if refused:
             raise ValueError(

@@ -228,7 +228,9 @@ class Normalization(Layer):
             raise ValueError("data: expected at least one sample, got none")
         if not np.isfinite(squares).all():
             raise ValueError("data: expected finite numbers, got some that are not")
-        self.mean, self.variance = mean, squares / count
+        variance = squares / count
+        variance[variance <= np.square(count * np.finfo(np.float64).eps * mean)] = 0  # rounding: the feature is constant
+        self.mean, self.variance = mean, variance
 
     def build(self, builder: GraphBuilder, inputs: Sequence[int], name: str) -> int:
         """Add the node and its two parameters."""
