@@ -41,6 +41,15 @@ def test_a_copy_goes_on_alike_and_alone(name, how, engine_name):
     assert model.evaluate(X, Y) == twin.evaluate(X, Y)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_copy_before_the_first_step(name):
+    model = make(OPTIMIZERS[name]())
+    model.predict(X)  # so that there is an engine to copy
+    twin = copy.deepcopy(model)
+    assert twin.fit(X, Y, batch_size=16, verbose=0).history == model.fit(X, Y, batch_size=16, verbose=0).history
+    assert digest(twin) == digest(model)
+
+
 def branched(engine="native"):
     """Shared layers, a model as a layer, and two ends."""
     encoder = nn.Sequential([nn.Input((5,)), nn.Dense(4, activation="tanh"), nn.BatchNorm()], name="encoder")

@@ -23,6 +23,7 @@ from nncore.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from nncore.metrics import METRICS, NAMES
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((40, 3))
@@ -271,9 +272,16 @@ def test_modes_by_name(name, mode):
     assert EarlyStopping(name).mode == mode
 
 
+def test_every_name_of_ours_has_a_mode():
+    for name in ("loss", *METRICS, *NAMES):
+        for prefix in ("", "val_", "output_"):
+            assert EarlyStopping(prefix + name).mode in ("min", "max")
+
+
 @pytest.mark.parametrize(
     ("make_callback", "error", "words"),
     [
+        (lambda: EarlyStopping("layer2"), ValueError, "mode of EarlyStopping: expected 'min' or 'max' for 'layer2'"),
         (lambda: EarlyStopping("score"), ValueError, "mode of EarlyStopping: expected 'min' or 'max' for 'score'"),
         (lambda: EarlyStopping("loss", mode="up"), ValueError, "mode of EarlyStopping: .*'up'"),
         (lambda: EarlyStopping(3), TypeError, "monitor of EarlyStopping"),

@@ -10,8 +10,9 @@ from nncore.callbacks.base import Callback, Logs
 
 __all__ = ["EarlyStopping", "Monitor", "ReduceLROnPlateau", "learning_rate"]
 
-_GROWS = ("accuracy", "precision", "recall", "f1", "auc", "r2", "cosine_similarity")
-_FALLS = ("loss", "mse", "mae", "rmse", "mape")
+# Words of names, between underscores.
+_GROWS = {"accuracy", "precision", "recall", "f1", "auc", "r2", "cosine"}
+_FALLS = {"loss", "mse", "mae", "rmse", "mape"}
 
 
 class Monitor(Callback):
@@ -29,8 +30,8 @@ class Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"mode of {type(self).__name__}: expected 'auto', 'min' or 'max', got {mode!r}")
         if mode == "auto":
-            ends = any(monitor.endswith(word) for word in _FALLS)
-            mode = "min" if ends else "max" if any(word in monitor for word in _GROWS) else mode
+            words = set(monitor.split("_"))
+            mode = "min" if words & _FALLS else "max" if words & _GROWS else mode
         if mode == "auto":
             raise ValueError(f"mode of {type(self).__name__}: expected 'min' or 'max' for {monitor!r}, got 'auto'")
         self.monitor, self.mode = monitor, mode
