@@ -1,7 +1,6 @@
 // Aligned buffers, row-padded matrices in them, and the layout of parameters in their arena.
 #pragma once
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -21,6 +20,16 @@ size_t panels_of(size_t columns) {
   return (columns + kPanel<T> - 1) / kPanel<T>;
 }
 
+// Memory with any alignment, on every system; null where there is none. It is given back with the same alignment.
+inline void* allocate(size_t bytes, size_t alignment) {
+  return ::operator new(bytes, static_cast<std::align_val_t>(alignment), std::nothrow);
+}
+
+template <size_t kAlignment>
+struct Release {
+  void operator()(void* memory) const { ::operator delete(memory, static_cast<std::align_val_t>(kAlignment)); }
+};
+
 // An owned, zeroed, cache-line aligned array.
 template <class T>
 class Buffer {
@@ -29,14 +38,11 @@ class Buffer {
   explicit Buffer(size_t size) : size_(size) {
     if (size == 0) return;
     if (size > PTRDIFF_MAX / sizeof(T) / 2) throw std::bad_alloc();
-    // Large arrays ask for huge pages: matrix products walk down columns, a new page at every step.
-    constexpr size_t kHuge = 2 * 1024 * 1024;
-    const size_t alignment = size * sizeof(T) >= 2 * kHuge ? kHuge : 64;
-    const size_t bytes = (size * sizeof(T) + alignment - 1) / alignment * alignment;
-    data_ = static_cast<T*>(std::aligned_alloc(alignment, bytes));
+    const size_t bytes = (size * sizeof(T) + alignment() - 1) / alignment() * alignment();
+    data_ = static_cast<T*>(allocate(bytes, alignment()));
     if (!data_) throw std::bad_alloc();
 #if defined(__linux__)
-    if (alignment == kHuge) madvise(data_, bytes, MADV_HUGEPAGE);
+    if (alignment() == kHuge) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
     std::memset(static_cast<void*>(data_), 0, bytes);
   }
@@ -46,13 +52,23 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { std::free(data_); }
+  ~Buffer() {
+    if (alignment() == kHuge) {
+      Release<kHuge>()(data_);
+    } else {
+      Release<kLine>()(data_);
+    }
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
   size_t size() const { return size_; }
 
  private:
+  static constexpr size_t kLine = 64, kHuge = 2 * 1024 * 1024;
+  // Large arrays ask for huge pages: matrix products walk down columns, a new page at every step.
+  size_t alignment() const { return size_ * sizeof(T) >= 2 * kHuge ? kHuge : kLine; }
+
   T* data_ = nullptr;
   size_t size_ = 0;
 };
@@ -61,8 +77,7 @@ class Buffer {
 // read operands as they lie.
 template <class T>
 T* gemm_scratch(const Kernels<T>& kernels) {
-  thread_local const std::unique_ptr<T, decltype(&std::free)> room(
-      static_cast<T*>(std::aligned_alloc(64, (kernels.gemm_scratch * sizeof(T) + 63) / 64 * 64)), &std::free);
+  thread_local const std::unique_ptr<T, Release<64>> room(static_cast<T*>(allocate(kernels.gemm_scratch * sizeof(T), 64)));
   return room.get();
 }
 

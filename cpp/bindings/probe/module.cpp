@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "kernels/probe.hpp"
 
@@ -67,8 +67,8 @@ double bandwidth(const std::string& isa, const std::string& kind, size_t bytes, 
   const size_t n = std::max<size_t>(bytes / sizeof(float) / arrays / static_cast<size_t>(threads) / 128 * 128, 128);
   const size_t stride = (n + 1023) / 1024 * 1024 + 17 * kLine;  // apart, so that the arrays do not share cache sets
   const size_t share = (arrays * stride + 1023) / 1024 * 1024;
-  const std::unique_ptr<float, decltype(&std::free)> memory(
-      static_cast<float*>(std::aligned_alloc(4096, static_cast<size_t>(threads) * share * sizeof(float))), &std::free);
+  const std::unique_ptr<float, Release<4096>> memory(
+      static_cast<float*>(allocate(static_cast<size_t>(threads) * share * sizeof(float), 4096)));
   if (!memory) throw std::bad_alloc();
   std::vector<float> sink(static_cast<size_t>(threads) * kLine);
   const auto part = [&](int rank) { return memory.get() + static_cast<size_t>(rank) * share; };
