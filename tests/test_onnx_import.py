@@ -217,3 +217,24 @@ def test_affine_constants_stay_as_they_are(tmp_path):
     model.fit(np.random.default_rng(0).random((32, 3)), np.ones((32, 1)), epochs=2, verbose=0)
     changed = {name for name, value in model.parameters().items() if (value != before[name]).any()}
     assert changed == {"dense.kernel", "dense.bias"}
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+def test_the_rms_norm_of_onnxruntime(domain):
+    node = onnx.helper.make_node(
+        "SimplifiedLayerNormalization", ["x", "vector"], ["y"], domain=domain, axis=-1, epsilon=1e-5
+    )
+    proto = parsed("g (float[n, 3] x) => (float[n, 3] y) { y = Relu(x) }", vector=VECTOR)
+    proto.graph.node[0].CopyFrom(node)
+    if domain:
+        proto.opset_import.add(domain=domain, version=1)
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype("float32")
+    expected = x / np.sqrt((x**2).mean(1, keepdims=True) + 1e-5) * VECTOR
+    np.testing.assert_allclose(read(proto.SerializeToString()).predict(x), expected, rtol=1e-5)
+
+
+def test_text_goes_along(tmp_path):
+    model = chain((2,), nn.Dense(1))
+    model.metadata = {"trained on": "nothing"}
+    nn.onnx.export(model, tmp_path / "m.onnx")
+    assert nn.onnx.load(tmp_path / "m.onnx").metadata == model.metadata

@@ -32,10 +32,8 @@ def save(model: Network, path: str | os.PathLike[str]) -> None:
 
     parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
     metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": _as_json(model)}
-    if not _is_text_by_name(model.metadata):
-        raise ValueError(f"metadata: expected a dict of text by name, got {model.metadata!r}")
-    if model.metadata:
-        metadata["metadata"] = json.dumps(model.metadata)
+    if own := checked_metadata(model):
+        metadata["metadata"] = json.dumps(own)
     write_file(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
 
 
@@ -44,6 +42,13 @@ def _as_json(model: Network) -> str:
         return json.dumps(describe(model))
     except TypeError as error:  # by a layer's get_config
         raise ValueError(f"layers: expected options that JSON can hold ({error})") from None
+
+
+def checked_metadata(model: Network) -> dict[str, str]:
+    """The text that goes with `model`; a ValueError where it is something else."""
+    if not _is_text_by_name(model.metadata):
+        raise ValueError(f"metadata: expected a dict of text by name, got {model.metadata!r}")
+    return model.metadata
 
 
 def _is_text_by_name(value: object) -> bool:

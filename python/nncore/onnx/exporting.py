@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nncore.graph import Graph, Node
-from nncore.io import write_file
+from nncore.io import checked_metadata, write_file
 from nncore.model import Model
 from nncore.onnx.package import load_onnx
 from nncore.onnx.writer import INEXPRESSIBLE, WRITERS, Writer
@@ -36,8 +36,8 @@ def export(
 
     The batch axis is free. Inputs and outputs are called as in the model, those of a model with one are ``"input"`` (or
     the name of its Input) and ``"output"``, and have the model's dtype; an input that only Embedding or OneHot read is of
-    int64. Dropout and noise have no part in it. The file at `path` is replaced as a whole, after ``onnx.checker`` has
-    accepted it, or not at all.
+    int64. Dropout and noise have no part in it; the model's `metadata` go along. The file at `path` is replaced as a whole,
+    after ``onnx.checker`` has accepted it, or not at all.
 
     Args:
         model: any model without layers in Python.
@@ -165,7 +165,9 @@ def _proto(onnx: Any, model: Model, graph: Graph, opset: int) -> Any:  # noqa: A
         [onnx.numpy_helper.from_array(array, name) for name, array in writer.constants.items() if name in used],
     )
     opsets = [onnx.helper.make_opsetid("", opset)]
-    return onnx.helper.make_model(made, producer_name="nncore", opset_imports=opsets)
+    proto = onnx.helper.make_model(made, producer_name="nncore", opset_imports=opsets)
+    onnx.helper.set_model_props(proto, checked_metadata(model))
+    return proto
 
 
 def _info(onnx: Any, name: str, kind: int, node: Node) -> Any:  # noqa: ANN401

@@ -93,7 +93,9 @@ def read(data: bytes, logits: bool = False) -> Model:
             raise Unsupported(f"output {name!r}: expected floating-point numbers that depend on the input")
         results[name] = result if value not in inputs else context.assembly.op("identity", result)
     kinds = {source.dtype(kind) for name, kind in source.outputs.items() if name in ends and kind}
-    return context.assembly.model(inputs, results, "float64" if kinds == {np.dtype(np.float64)} else "float32")
+    model = context.assembly.model(inputs, results, "float64" if kinds == {np.dtype(np.float64)} else "float32")
+    model.metadata = source.metadata
+    return model
 
 
 def _ends(source: Source) -> dict[str, str]:
@@ -128,6 +130,15 @@ def _before_the_end(source: Source, name: str) -> str:
     return step.inputs[0] if step is not None and step.op in _ENDS else name
 
 
+def _found(source: Source, name: str) -> Match | None:
+    """The form that ends in `name`; nodes that no form expects end the search with an error that names this one."""
+    try:
+        return find(source, name)
+    except (Unsupported, IndexError, KeyError, TypeError, OverflowError) as error:
+        step = source.steps[source.producers[name][0]]
+        raise ValueError(f"node {step.name!r} ({step.op}): {error}") from None
+
+
 def _plans(source: Source, ends: Sequence[str]) -> Mapping[int, Match | None]:
     """By position the nodes that the outputs need, and the forms that they end; other nodes of a form are not needed."""
     plans: dict[int, Match | None] = {}
@@ -139,7 +150,7 @@ def _plans(source: Source, ends: Sequence[str]) -> Mapping[int, Match | None]:
         position, place = source.producers[name]
         if position in plans and not place:
             continue
-        step, match = source.steps[position], find(source, name)
+        step, match = source.steps[position], _found(source, name)
         if match is None and step.op not in CONVERTERS:
             raise Unsupported(f"node {step.name!r} ({step.op}): expected an op that nncore has; docs/onnx.md lists them")
         if place:

@@ -134,7 +134,7 @@ def _node_matches(source: Source, tree: Any, name: str, found: Found, slots: fro
         found, inputs = {**found, parts.pop(): axes[0]}, inputs[:1]
     elif kind == "Split":
         halves = source.integers(inputs[1]) if len(inputs) > 1 else step.attrs.get("split", [1, 1])
-        if len(step.outputs) != 2 or halves[0] != halves[-1]:
+        if len(step.outputs) != 2 or len(halves) != 2 or halves[0] != halves[1]:
             return
         axis = step.attrs.get("axis", 0)
         if found.get(parts[-1], axis) != axis:

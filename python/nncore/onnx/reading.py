@@ -54,6 +54,7 @@ class Source:
         inputs: by name the element type and the shape of a sample.
         batch: the first extent of the inputs, where it is a number.
         outputs: by name the element type; 0 of what is no tensor.
+        metadata: text by name.
 
     Raises:
         ValueError: no ONNX file, or one that is not valid.
@@ -79,6 +80,7 @@ class Source:
             self._fold(step)
         self.batch: int | None = None
         self.inputs = {i.name: self._input(i) for i in model.graph.input if i.name not in self.constants}
+        self.metadata = {entry.key: entry.value for entry in model.metadata_props}
         self.outputs = {o.name: int(o.type.tensor_type.elem_type) for o in model.graph.output}
 
     def _check(self, model: Any) -> None:  # noqa: ANN401
@@ -100,6 +102,8 @@ class Source:
                 raise Unsupported(f"node {node.name!r} ({node.op_type}): expected no control flow, got a graph inside it")
             if node.op_type == "SimplifiedLayerNormalization" and not node.domain:
                 node.domain = "com.microsoft"  # onnxruntime's optimizer writes it like one of ONNX's own
+                if all(opset.domain != node.domain for opset in model.opset_import):
+                    model.opset_import.add(domain=node.domain, version=1)
         try:
             self._onnx.checker.check_model(model)
         except (self._onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
@@ -163,6 +167,8 @@ class Source:
         self.constants[step.outputs[0]] = result
 
     def _constant(self, step: Step) -> Array:
+        if len(step.attrs) != 1:
+            raise ValueError(f"node {step.name!r} (Constant): expected one attribute, got {list(step.attrs)}")
         ((key, value),) = step.attrs.items()
         if key == "value":
             return self._array(value, step.outputs[0])
@@ -171,7 +177,10 @@ class Source:
 
     def dtype(self, kind: int) -> np.dtype[Any]:
         """The dtype of an element type."""
-        dtype: np.dtype[Any] = np.dtype(self._onnx.helper.tensor_dtype_to_np_dtype(kind))
+        try:
+            dtype: np.dtype[Any] = np.dtype(self._onnx.helper.tensor_dtype_to_np_dtype(kind))
+        except (KeyError, TypeError):
+            raise Unsupported(f"element type: expected one of ONNX's, got number {kind}") from None
         return dtype
 
     def axes(self, step: Step) -> list[int] | None:

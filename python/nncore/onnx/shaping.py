@@ -89,7 +89,9 @@ def _unsqueeze(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
         return xs[0]
     x, axes = sample(xs[0]), c.source.axes(step) or []
     rank = len(x.shape) + 1 + len(axes)
-    places = {axis % rank for axis in axes}
+    places = {axis % rank for axis in axes if -rank <= axis < rank}
+    if len(places) != len(axes):
+        raise ValueError(f"axes: expected different ones from {-rank} to {rank - 1}, got {axes}")
     if 0 in places:
         raise Unsupported("axes: expected the samples to stay in axis 0")
     sizes = iter(x.shape)
@@ -112,8 +114,10 @@ def _shape(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
 def _slice(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
     if not isinstance(xs[0], Dims) or len(xs) > 4 or len(xs) < 3:
         raise Unsupported("expected a part of a shape")
-    (start,), (end,) = (c.source.integers(name) for name in step.inputs[1:3])
-    return Dims(xs[0].sizes[start:end])
+    start, end = (c.source.integers(name) for name in step.inputs[1:3])
+    if len(start) != 1 or len(end) != 1:
+        raise ValueError(f"expected one start and one end, got {start} and {end}")
+    return Dims(xs[0].sizes[start[0] : end[0]])
 
 
 def _largest(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:

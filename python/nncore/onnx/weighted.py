@@ -92,8 +92,10 @@ def _layer_norm(op: str, epsilon: float) -> Convert:
 def _gather(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
     if isinstance(xs[0], Dims):
         places = constant(xs[1], "indices")
-        picked = [xs[0].sizes[int(i)] for i in places.reshape(-1)]
-        return Dims(tuple(picked))
+        sizes = xs[0].sizes
+        if any(not -len(sizes) <= i < len(sizes) for i in places.reshape(-1)):
+            raise ValueError(f"indices: expected some of {len(sizes)} sizes, got {places.tolist()}")
+        return Dims(tuple(sizes[int(i)] for i in places.reshape(-1)))
     table, indices = weight(xs[0], "data"), sample(xs[1])
     if step.attrs.get("axis", 0) != 0 or table.ndim < 2:
         raise Unsupported(
@@ -111,6 +113,8 @@ def _one_hot(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
         raise Unsupported(f"axis: expected the last one, got {step.attrs['axis']}")
     if values.dtype not in (np.float32, np.float64):
         raise Unsupported(f"values: expected float32 or float64, got {values.dtype}")
+    if values.size != 2:
+        raise ValueError(f"values: expected those for off and on, got {values.size}")
     off, on = (float(value) for value in values.reshape(-1))
     return c.assembly.rescale(c.assembly.op("one_hot", x, {"depth": int(depth)}), on - off, off)
 
