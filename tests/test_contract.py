@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nncore import _core, ops, reference
-from nncore.engines import reference as reference_engine
+from nncore.engines import operations as reference_engine
 from nncore.metrics import METRICS
 from nncore.optable import LOSSES, OPS, RULES
 from op_cases import LOSS_CASES, OP_CASES, RULE_CASES

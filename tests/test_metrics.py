@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics as sk
 
 import nncore as nn
-from nncore.engines.reference import METRICS as IMPLEMENTED
+from nncore.engines.operations import METRICS as IMPLEMENTED
 from nncore.metrics import METRICS, check, resolve
 
 

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from nncore import reference
-from nncore.engines.reference import LOSSES, METRICS, OPERATIONS, RULES
+from nncore.engines.operations import LOSSES, METRICS, OPERATIONS, RULES
 from nncore.optable import LOSSES as LOSS_ROWS
 from nncore.optable import OPS
 from nncore.optable import RULES as RULE_ROWS
