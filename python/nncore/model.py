@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import Array, as_rows, check_sample_shape, positive, real
+from nncore.arrays import Array, as_rows, check_sample_shape, positive
 from nncore.engines.base import RunResult
 from nncore.feeds import Order, Totals
 from nncore.functional import Connections, Structured
 from nncore.lbfgs import LBFGS
+from nncore.manual import Steppable
 from nncore.metrics import METRICS
-from nncore.network import check_groups
 from nncore.objectives import Columns, Objective, columns, total_loss
-from nncore.optimizers import Optimizer
-from nncore.saving import Storable
 from nncore.weighting import ClassWeight, check_sample_weight, combine
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ _DEADLINE = 0.1  # seconds after which a native call comes back to let Ctrl-C in
 _FIRST_SLICE = 1024  # samples of a long predict before the first look at the clock
 
 
-class Model(Storable):
+class Model(Steppable):
     """A network that can be trained and used: the layers between symbolic inputs and outputs.
 
     A model works from the start with the native engine in float32 and seed 0; `compile` chooses otherwise and prepares
@@ -422,81 +420,6 @@ class Model(Storable):
         inputs = [array for array in columns(x) if array is not None]
         loss = partial(total_loss, self._objectives, targets=targets, weights=weights)
         self._memory = optimizer.train(self.engine, inputs, loss, self._memory)
-
-    # -- one's own loops -----------------------------------------------------------------------------------------------
-
-    def forward(self, x: Structured, training: bool = False) -> Structured:
-        """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow."""
-        arrays = self._samples(x)
-        outputs = self.engine.forward(arrays, bool(training))
-        if training:
-            self._forward_rows = len(arrays[0])
-        return self._outputs.join(outputs)
-
-    def backward(self, dy: Structured) -> Structured:
-        """Gradient of the loss with respect to the input, from that with respect to the output; sets `gradients`.
-
-        Args:
-            dy: gradient [n, ...] of the output that the last ``forward(x, training=True)`` gave; for several outputs a
-                list or dict of them, as the model was made.
-
-        Returns:
-            dx, shaped like that x.
-
-        Raises:
-            RuntimeError: there was no such forward, or a backward or training by `fit` or `train_on_batch` since.
-            TypeError, ValueError: `dy` is no array of real numbers of the output's shape.
-
-        >>> import numpy as np, nncore as nn
-        >>> model = nn.Sequential([nn.Dense(1, kernel_initializer=nn.Constant(2.0))])
-        >>> y = model.forward([[1.0, 3.0]], training=True)
-        >>> model.backward(np.ones_like(y)).tolist(), model.gradients()["dense.kernel"].tolist()
-        ([[2.0, 2.0]], [[1.0], [3.0]])
-        """
-        if self._forward_rows is None:
-            raise RuntimeError("backward: expected a forward(x, training=True) first, and no training since")
-        arrays = []
-        for i, (value, shape) in enumerate(zip(self._outputs.split(dy, "dy"), self.graph.output_shapes, strict=True)):
-            array, wanted = real(value, label := self._outputs.label(i, "dy")), (self._forward_rows, *shape)
-            if array.shape != wanted:
-                raise ValueError(f"{label}: expected the output's shape {wanted}, got {array.shape}")
-            arrays.append(np.asarray(array, self._dtype))
-        self._forward_rows = None
-        gradients = self.engine.backward(arrays)
-        self._has_gradients = True
-        return self._inputs.join(gradients)
-
-    def apply_gradients(self, optimizer: Optimizer) -> None:
-        """Update the parameters from the last backward's gradients; the same as ``optimizer.step(model)``.
-
-        Raises:
-            RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
-        """
-        self._need_gradients()
-        self._need_own_weights("apply_gradients")
-        check_groups(optimizer, self.graph)
-        self.engine.update(optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1))
-
-    def gradients(self) -> dict[str, Array]:
-        """Copies of the gradients that the last backward left, by parameter name.
-
-        Raises:
-            RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
-        """
-        self._need_gradients()
-        return {spec.name: self.engine.get_gradient(i) for i, spec in enumerate(self.graph.parameters)}
-
-    def penalty(self) -> float:
-        """What the weights cost by their regularizers: the part of the loss that does not depend on data.
-
-        `fit`, `train_on_batch` and `evaluate` add it to the loss that they report, and `backward` its gradient to that of
-        the weights; in a loop of one's own, the loss is that of the data plus this.
-        """
-        return self.engine.penalty()
-
-    def _need_gradients(self) -> None:
-        if not self._has_gradients:
-            raise RuntimeError("there are no gradients: expected a forward(x, training=True) and a backward(dy) before")
 
 
 _NO_RATES: Sequence[float] = ()
