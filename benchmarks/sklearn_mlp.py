@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/sklearn_mlp.py [--repeats 5] [--data digits ...]``. Hyper-parameters and random state are equal,
 fits take turns in one process, figures are medians over the repeats. MNIST is read as `nncore.datasets.load_mnist` does.
-Results in float64 are those of scikit-learn to rounding; ``dtype="auto"``, the default, is float32 from 10,000 values on.
+Results in float64 are those of scikit-learn to rounding; ``dtype="auto"``, the default, is float32 from 2,000 values on.
 """
 
 from __future__ import annotations

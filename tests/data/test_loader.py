@@ -147,7 +147,15 @@ def test_a_sampler_chooses_the_samples() -> None:
 @pytest.mark.parametrize("order", [[0, 1], [0, 1, 3], [0, 1, -1], [0.0, 1.0, 2.0], [[0], [1], [2]]])
 def test_a_sampler_that_does_not_fit_is_an_error(order: Any) -> None:
     with pytest.raises(ValueError, match="sampler: expected"):
-        DataLoader(np.arange(3), sampler=lambda epoch: order).next_order()
+        iter(DataLoader(np.arange(3), sampler=lambda epoch: order))
+
+
+def test_a_sampler_that_does_not_fit_is_an_error_in_training() -> None:
+    model = nn.Sequential([nn.Input((2,)), nn.Dense(1)])
+    model.compile("sgd", "mse")
+    loader = DataLoader(np.ones((3, 2)), np.ones(3), sampler=lambda epoch: [0, 1, 3])
+    with pytest.raises(ValueError, match=r"expected indices in \[0, 2\], got 0 to 3"):
+        model.fit(loader, verbose=0)
 
 
 def test_a_sampler_is_a_function_and_the_only_one_to_choose() -> None:

@@ -100,7 +100,10 @@ class DataLoader:
         self.epoch = integer("epoch", epoch, 0, 2**63)
 
     def next_order(self) -> npt.NDArray[np.int64]:
-        """Begin an epoch: the samples it takes, in order, as int64 [samples]; batch k is its k-th slice of `batch_size`."""
+        """Begin an epoch: the samples it takes, in order, as int64 [samples]; batch k is its k-th slice of `batch_size`.
+
+        Whether the places that a `sampler` gives are those of samples is checked where they are used.
+        """
         samples = len(self) * self.batch_size if self.drop_last else self._samples
         if self.shuffle:
             key = np.array([self.seed, 2**63 + self.epoch], np.uint64)
@@ -117,8 +120,6 @@ class DataLoader:
         if order.dtype.kind not in "iu" or order.shape != (self._samples,):
             got = f"{order.dtype} of shape {order.shape}"
             raise ValueError(f"sampler: expected integers of shape ({self._samples},), got {got}")
-        if order.min() < 0 or order.max() >= self._samples:
-            raise ValueError(f"sampler: expected places from 0 to {self._samples - 1}, got {order.min()} to {order.max()}")
         return order
 
     def __iter__(self) -> Iterator[Any]:
@@ -126,7 +127,10 @@ class DataLoader:
 
         Tuples and dicts of arrays come as such.
         """
-        return self._batches(self.next_order())
+        order = self.next_order()
+        if self.sampler is not None and (order.min(initial=0) < 0 or order.max(initial=0) >= self._samples):
+            raise ValueError(f"sampler: expected places from 0 to {self._samples - 1}, got {order.min()} to {order.max()}")
+        return self._batches(order)
 
     def _batches(self, order: npt.NDArray[np.int64]) -> Iterator[Any]:
         for start in range(0, len(order), self.batch_size):

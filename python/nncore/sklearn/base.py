@@ -28,7 +28,7 @@ from nncore.weighting import check_sample_weight
 
 __all__ = ["BasePerceptron"]
 
-_SMALL = 10_000  # values in X up to which dtype="auto" is as exact as scikit-learn
+_SMALL = 2_000  # values in X up to which dtype="auto" is as exact as scikit-learn
 
 
 class BasePerceptron(BaseEstimator, ABC):

@@ -57,7 +57,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         callbacks: of `nncore.callbacks`, called between epochs; with a validation set logs have ``"val_loss"`` and
             ``"val_score"``. Not with "lbfgs".
         class_weight: None, "balanced", or a dict by class; not "balanced" with `partial_fit`.
-        dtype: "float32", "float64", or "auto": float64 for up to 10,000 values in X and for "lbfgs" unless X is float32,
+        dtype: "float32", "float64", or "auto": float64 for up to 2,000 values in X and for "lbfgs" unless X is float32,
             else float32. Integers of up to 16 bits stay as they are in memory.
         n_threads: None: as `nncore.set_num_threads` has it. Results do not depend on it.
 
