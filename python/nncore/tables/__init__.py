@@ -1,0 +1,1 @@
+"""The parts of the op table; `nncore.optable` is their one door."""
