@@ -100,6 +100,16 @@ def test_other_bad_tables():
         model.fit(X[:2], pd.Series(["a", "b"]), verbose=0)
     with pytest.raises(TypeError, match="expected numbers, got category in column 'c'"):
         model.predict(pd.DataFrame({"c": pd.Categorical(["a", "b"])}))
+    for table in (
+        pl.DataFrame({"c": [[1, 2], [3, 4]]}),
+        pl.DataFrame({"c": [[1, 2], [3, 4]]}, schema={"c": pl.Array(pl.Int64, 2)}),
+        pa.table({"c": [[1, 2], [3, 4]]}),
+        pd.DataFrame({"c": [np.zeros(2), np.zeros(2)]}),
+    ):
+        with pytest.raises(TypeError, match=r"x: expected .*number.*in column 'c'"):
+            model.predict(table)
+    with pytest.raises(TypeError, match="x: expected real numbers, got dtype object"):
+        model.predict(pl.DataFrame({"c": [1.0]}).lazy())
     with pytest.raises(ValueError, match="x: expected a table with at least one column, got none"):
         model.predict(pd.DataFrame(index=[0, 1]))
     for kind in TABLES:

@@ -283,10 +283,12 @@ def test_averages():
     ("models", "weights", "error", "words"),
     [
         ([], None, ValueError, "models: expected at least one"),
+        (3, None, TypeError, "models: expected a list of models, got int"),
+        ([{"a": [1.0]}], ["a"], TypeError, "weights: expected real numbers"),
         ([3], None, TypeError, r"models\[0\]: expected a model or arrays by name, got int"),
         ([{"a": [1.0]}, {"b": [1.0]}], None, ValueError, r"models\[1\]: expected the parameters"),
         ([{"a": [1.0]}, {"a": [1.0, 2.0]}], None, ValueError, r"models\[1\]: expected the parameters"),
-        ([{"a": [1.0]}], [1, 2], ValueError, "weights: expected one for each of 1 models, got 2"),
+        ([{"a": [1.0]}], [1, 2], ValueError, "weights: expected one for each of 1 models, got shape"),
         ([{"a": [1.0]}], [0], ValueError, "weights: expected finite numbers"),
         ([{"a": [1.0]}], [float("nan")], ValueError, "weights: expected finite numbers"),
     ],

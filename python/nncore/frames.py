@@ -25,7 +25,8 @@ def _has_columns(value: object) -> bool:
 def _is_column(value: object) -> bool:
     """A series of pandas or polars, or an array of Arrow."""
     kind = type(value)
-    return (hasattr(kind, "iloc") or hasattr(kind, "null_count")) and not _has_columns(value)
+    series = hasattr(kind, "to_numpy") and (hasattr(kind, "iloc") or hasattr(kind, "null_count"))
+    return series and not _has_columns(value)
 
 
 def table_as_array(table: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401 - of whatever package
@@ -65,6 +66,8 @@ def _column(column: Any, what: str, where: str) -> npt.NDArray[Any]:  # noqa: AN
     kind = getattr(column, "dtype", None) or getattr(column, "type", array.dtype)
     if array.dtype.kind not in "biuf" and not (missing and array.dtype.kind == "O" and _has_numbers(kind)):
         raise TypeError(f"{what}: expected numbers, got {kind}{where}")
+    if array.ndim != 1:
+        raise TypeError(f"{what}: expected a number in each row, got {kind}{where}")
     if array.dtype.kind == "f":
         missing = int(np.isnan(array).sum())
     if missing:

@@ -90,7 +90,8 @@ def fit(
         raise TypeError(f"stratify: expected True or False, got {stratify!r}")
     if stratify and not validation_split:
         raise ValueError("stratify: expected a validation_split beside it, got none")
-    if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or not 0 <= initial_epoch < epochs:
+    whole = isinstance(initial_epoch, (int, np.integer)) and not isinstance(initial_epoch, bool)
+    if not whole or not 0 <= initial_epoch < epochs:
         raise ValueError(f"initial_epoch: expected an integer from 0 to {epochs - 1}, got {initial_epoch!r}")
     steps = None if steps_per_epoch is None else positive(steps_per_epoch, "steps_per_epoch")
     passes, weights = epochs - initial_epoch, None if validation_split else class_weight
@@ -192,6 +193,8 @@ def partial_fit(
     sample_weight: npt.ArrayLike | None,
 ) -> Logs:
     """See `Model.partial_fit`."""
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
     feed = make_feed(model, x, y, sample_weight, positive(batch_size, "batch_size"), 1, class_weight)
     if isinstance(model.optimizer, LBFGS):
         raise ValueError("optimizer: expected one of steps, which has no use for all samples at once, got LBFGS")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,6 +37,8 @@ def average_weights(
     >>> nn.average_weights(models, weights=[2, 1])["dense.kernel"].tolist()
     [[2.0]]
     """
+    if not isinstance(models, Sequence):
+        raise TypeError(f"models: expected a list of models, got {type(models).__name__}")
     if not models:
         raise ValueError("models: expected at least one, got none")
     given = []
@@ -50,13 +51,13 @@ def average_weights(
         shapes, expected = ({name: a.shape for name, a in arrays.items()} for arrays in (values, given[0]))
         if shapes != expected:
             raise ValueError(f"models[{i}]: expected the parameters {expected} of the first, got {shapes}")
-    shares = [1.0] * len(given) if weights is None else [float(weight) for weight in weights]
-    if len(shares) != len(given):
-        raise ValueError(f"weights: expected one for each of {len(given)} models, got {len(shares)}")
-    if not all(0 <= share < math.inf for share in shares) or not sum(shares) > 0:
+    shares = np.ones(len(given)) if weights is None else real(weights, "weights").astype(np.float64)
+    if shares.shape != (len(given),):
+        raise ValueError(f"weights: expected one for each of {len(given)} models, got shape {shares.shape}")
+    if not (np.isfinite(shares) & (shares >= 0)).all() or not shares.any():
         raise ValueError(f"weights: expected finite numbers that are not negative, not all zero, got {weights!r}")
     means = {}
     for name, first in given[0].items():
         total = sum(share * values[name].astype(np.float64) for share, values in zip(shares, given, strict=True))
-        means[name] = np.asarray(total / sum(shares), first.dtype if first.dtype.kind == "f" else np.float64)
+        means[name] = np.asarray(total / shares.sum(), first.dtype if first.dtype.kind == "f" else np.float64)
     return means

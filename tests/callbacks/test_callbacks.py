@@ -196,6 +196,8 @@ def test_something_that_is_no_callback():
     for bad, words in ((EarlyStopping, "the class; make an object"), (print, "got <built-in")):
         with pytest.raises(TypeError, match=f"callbacks: expected a Callback at position 0.*{words}"):
             model.fit(X, Y, verbose=0, callbacks=[bad])
+    with pytest.raises(TypeError, match="callbacks: expected a Callback or a list of them, got 3"):
+        model.fit(X, Y, verbose=0, callbacks=3)
     assert model.engine.iterations == 0
 
 
@@ -291,6 +293,11 @@ def test_every_name_of_ours_has_a_mode():
         (lambda: ReduceLROnPlateau("loss", patience=0), ValueError, "patience"),
         (lambda: ModelCheckpoint("x", max_to_keep=0), ValueError, "max_to_keep"),
         (lambda: LearningRateScheduler(0.1), TypeError, "schedule of LearningRateScheduler"),
+        (lambda: LearningRateScheduler(lambda: 0.1), TypeError, "schedule of LearningRateScheduler"),
+        (lambda: EarlyStopping("loss", baseline="1"), TypeError, "baseline of EarlyStopping"),
+        (lambda: EarlyStopping("loss", baseline=math.inf), ValueError, "baseline of EarlyStopping"),
+        (lambda: EarlyStopping("loss", restore_best_weights=1), TypeError, "restore_best_weights"),
+        (lambda: ModelCheckpoint("x", initial_value_threshold="1"), TypeError, "initial_value_threshold"),
         (lambda: LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end of LambdaCallback"),
         (lambda: CSVLogger("x", separator=";;"), ValueError, "separator"),
     ],
@@ -333,6 +340,8 @@ def test_a_bad_rate_and_a_schedule_beside_a_scheduler():
     model = make()
     with pytest.raises(ValueError, match=r"schedule\(0\) of LearningRateScheduler: expected a finite number >= 0, got nan"):
         model.fit(X, Y, verbose=0, callbacks=LearningRateScheduler(lambda epoch: math.nan))
+    with pytest.raises(TypeError, match=r"schedule\(0\) of LearningRateScheduler: expected a number, got 'a'"):
+        model.fit(X, Y, verbose=0, callbacks=LearningRateScheduler(lambda epoch: "a"))
     model.compile(nn.SGD(nn.schedules.Constant(0.1)), "cross_entropy")
     for callback in (LearningRateScheduler(lambda epoch: 0.1), ReduceLROnPlateau("loss")):
         with pytest.raises(ValueError, match="expected a number as the optimizer's learning rate, got Constant"):
@@ -490,5 +499,12 @@ def test_model_checkpoints(tmp_path, capsys):
         loaded.compile(loss="cross_entropy", dtype="float64")
         assert loaded.evaluate(X, Y)["loss"] == loss
     assert capsys.readouterr().out.count("model saved to") == 3
-    with pytest.raises(ValueError, match="filepath of ModelCheckpoint: expected names out of epoch, loss, accuracy, got"):
-        model.fit(X, Y, verbose=0, callbacks=ModelCheckpoint(tmp_path / "{val_loss}"))
+    for name in ("{val_loss}", "{}", "{epoch:s}", "{epoch"):
+        with pytest.raises(
+            ValueError, match="filepath of ModelCheckpoint: expected names out of epoch, loss, accuracy, got"
+        ):
+            model.fit(X, Y, verbose=0, callbacks=ModelCheckpoint(tmp_path / name))
+    before = model.engine.iterations
+    with pytest.raises(FileNotFoundError, match="filepath of ModelCheckpoint: expected a file in an existing folder"):
+        model.fit(X, Y, verbose=0, callbacks=ModelCheckpoint(tmp_path / "no" / "x"))
+    assert model.engine.iterations == before

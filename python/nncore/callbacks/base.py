@@ -81,7 +81,10 @@ class CallbackList:
     """
 
     def __init__(self, callbacks: Callback | Sequence[Callback], model: Model, params: Mapping[str, Any]) -> None:
-        self.callbacks: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        given: Any = [callbacks] if isinstance(callbacks, Callback) else callbacks  # Any: it is checked here
+        if not isinstance(given, Sequence) and given is not None:
+            raise TypeError(f"callbacks: expected a Callback or a list of them, got {given!r}")
+        self.callbacks: list[Any] = list(given or ())
         for place, callback in enumerate(self.callbacks):
             if not isinstance(callback, Callback):
                 hint = " (the class; make an object of it)" if isinstance(callback, type) else ""

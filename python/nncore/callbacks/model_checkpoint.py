@@ -7,7 +7,7 @@ from typing import Any
 
 from nncore.arrays import positive
 from nncore.callbacks.base import Logs
-from nncore.callbacks.monitors import Monitor
+from nncore.callbacks.monitors import Monitor, reference
 
 __all__ = ["ModelCheckpoint"]
 
@@ -53,14 +53,24 @@ class ModelCheckpoint(Monitor):
         super().__init__(monitor, mode, 0.0)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only = verbose, save_best_only
-        self.initial_value_threshold = initial_value_threshold
+        self.initial_value_threshold = reference(self, "initial_value_threshold", initial_value_threshold)
         self.max_to_keep = None if max_to_keep is None else positive(max_to_keep, "max_to_keep")
         self.files: list[str] = []
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Begin anew; a ValueError if the value is one of validation, and there is none."""
+        """Begin anew.
+
+        Raises:
+            ValueError: the value is one of validation, and there is none.
+            FileNotFoundError: there is no such folder.
+        """
         if self.save_best_only:
             super().on_train_begin(logs)
+        folder = os.path.dirname(self.filepath)
+        if folder and "{" not in folder and not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"filepath of ModelCheckpoint: expected a file in an existing folder, got {self.filepath!r}"
+            )
         self.best, self.files = self.initial_value_threshold, []
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -77,9 +87,11 @@ class ModelCheckpoint(Monitor):
             self.best = value
         try:
             path = self.filepath.format(epoch=epoch + 1, **logs)
-        except KeyError as error:
+        except (IndexError, KeyError, ValueError) as error:
             known = ", ".join(["epoch", *logs])
-            raise ValueError(f"filepath of ModelCheckpoint: expected names out of {known}, got {error}") from None
+            raise ValueError(
+                f"filepath of ModelCheckpoint: expected names out of {known}, got {self.filepath!r} ({error})"
+            ) from None
         self.model.save(path)
         self.files = [*(name for name in self.files if name != path), path]
         if self.max_to_keep is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from nncore.arrays import positive
 from nncore.callbacks.base import Callback, Logs
 
@@ -103,7 +105,9 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, mode, min_delta)
         self.patience = count(self, "patience", patience)
         self.start_from_epoch = count(self, "start_from_epoch", start_from_epoch)
-        self.baseline, self.verbose = baseline, verbose
+        self.baseline, self.verbose = reference(self, "baseline", baseline), verbose
+        if not isinstance(restore_best_weights, bool):
+            raise TypeError(f"restore_best_weights: expected True or False, got {restore_best_weights!r}")
         self.restore_best_weights = restore_best_weights
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self._best_weights: list[Any] | None = None
@@ -245,15 +249,24 @@ def learning_rate(callback: Callback) -> float:
 
 def number(callback: Callback, name: str, value: object) -> float:
     """An option as a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} of {type(callback).__name__}: expected a number, got {value!r}")
     if not 0 <= value < math.inf:
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number >= 0, got {value!r}")
     return float(value)
 
 
+def reference(callback: Callback, name: str, value: object) -> float | None:
+    """An option as a finite number to compare with, or None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating))):
+        raise TypeError(f"{name} of {type(callback).__name__}: expected a number or None, got {value!r}")
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number or None, got {value!r}")
+    return None if value is None else float(value)
+
+
 def count(callback: Callback, name: str, value: object) -> int:
     """An option as an integer >= 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise ValueError(f"{name} of {type(callback).__name__}: expected an integer >= 0, got {value!r}")
-    return value
+    return int(value)

@@ -31,15 +31,10 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        if not callable(schedule):
-            raise TypeError(f"schedule of LearningRateScheduler: expected a function of the epoch, got {schedule!r}")
         self.schedule, self.verbose = schedule, verbose
-        try:
-            inspect.signature(schedule).bind(0, 0.1)
-        except TypeError:
-            self._takes_rate = False
-        else:
-            self._takes_rate = True
+        self._takes_rate = callable(schedule) and _takes(schedule, 0, 0.1)
+        if not callable(schedule) or not (self._takes_rate or _takes(schedule, 0)):
+            raise TypeError(f"schedule of LearningRateScheduler: expected a function of the epoch, got {schedule!r}")
 
     def on_train_begin(self, logs: Logs) -> None:
         """Raise ValueError if the learning rate is a schedule already."""
@@ -48,10 +43,19 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Set the learning rate."""
         given = self.schedule(epoch, learning_rate(self)) if self._takes_rate else self.schedule(epoch)
-        rate = number(self, f"schedule({epoch})", float(given))
+        rate = number(self, f"schedule({epoch})", given)
         self.model.optimizer.learning_rate = rate
         if self.verbose:
             print(f"epoch {epoch + 1}: learning rate {rate:g}", flush=True)
+
+
+def _takes(function: Callable[..., object], *arguments: object) -> bool:
+    """Whether a function can be called with these arguments."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 class TerminateOnNaN(Callback):
