@@ -7,10 +7,11 @@ a number. All schedules count from 0 and take ``per="step"`` (optimizer updates,
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +42,10 @@ class Schedule(ABC):
         per: what is counted: ``"step"`` or ``"epoch"``.
     """
 
-    def __init__(self, per: Unit = "step", **options: Any) -> None:  # noqa: ANN401 - shown by repr only
+    def __init__(self, per: Unit = "step") -> None:
         if per not in get_args(Unit):
             raise ValueError(f"per: expected 'step' or 'epoch', got {per!r}")
         self.per = per
-        self._options = {**options, **({} if per == "step" else {"per": per})}
 
     @abstractmethod
     def values(self, steps: Values) -> Values:
@@ -72,7 +72,10 @@ class Schedule(ABC):
         return float(self.rates(step)[0])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._options.items())})"
+        """The options, each of which is an attribute of its name."""
+        options = {name: getattr(self, name, None) for name in inspect.signature(type(self)).parameters}
+        shown = {name: value for name, value in options.items() if (name, value) != ("per", "step")}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
 
 class Constant(Schedule):
@@ -83,7 +86,7 @@ class Constant(Schedule):
     """
 
     def __init__(self, learning_rate: float, per: Unit = "step") -> None:
-        super().__init__(per, learning_rate=learning_rate)
+        super().__init__(per)
         self.learning_rate = _rate("learning_rate", learning_rate)
 
     def values(self, steps: Values) -> Values:
@@ -99,7 +102,7 @@ class Step(Schedule):
     """
 
     def __init__(self, initial_learning_rate: float, step_size: int, gamma: float = 0.1, per: Unit = "step") -> None:
-        super().__init__(per, initial_learning_rate=initial_learning_rate, step_size=step_size, gamma=gamma)
+        super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
         self.step_size, self.gamma = _count("step_size", step_size), _rate("gamma", gamma)
 
@@ -118,7 +121,7 @@ class MultiStep(Schedule):
     def __init__(
         self, initial_learning_rate: float, milestones: Sequence[int], gamma: float = 0.1, per: Unit = "step"
     ) -> None:
-        super().__init__(per, initial_learning_rate=initial_learning_rate, milestones=list(milestones), gamma=gamma)
+        super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
         self.milestones = [_count("milestones", m) for m in milestones]
         if self.milestones != sorted(self.milestones):
@@ -131,7 +134,28 @@ class MultiStep(Schedule):
         return self.initial_learning_rate * np.power(self.gamma, reached.astype(np.float64))
 
 
-class Exponential(Schedule):
+class _Decay(Schedule):
+    """A decay whose exponent or divisor is ``step / decay_steps``, rounded down if `staircase`."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_rate: float,
+        decay_steps: int = 1,
+        staircase: bool = False,
+        per: Unit = "step",
+    ) -> None:
+        super().__init__(per)
+        self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
+        self.decay_rate, self.decay_steps = _rate("decay_rate", decay_rate), _count("decay_steps", decay_steps)
+        self.staircase = _flag("staircase", staircase)
+
+    def _passed(self, steps: Values) -> Values:
+        passed = steps / self.decay_steps
+        return np.floor(passed) if self.staircase else passed
+
+
+class Exponential(_Decay):
     """``initial_learning_rate * decay_rate^(step / decay_steps)``, the exponent rounded down if `staircase`.
 
     Source: ``keras.optimizers.schedules.ExponentialDecay``; PyTorch's ``ExponentialLR`` with ``decay_steps=1``.
@@ -140,32 +164,12 @@ class Exponential(Schedule):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_rate: float,
-        decay_steps: int = 1,
-        staircase: bool = False,
-        per: Unit = "step",
-    ) -> None:
-        super().__init__(
-            per,
-            initial_learning_rate=initial_learning_rate,
-            decay_rate=decay_rate,
-            decay_steps=decay_steps,
-            staircase=staircase,
-        )
-        self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
-        self.decay_rate, self.decay_steps = _rate("decay_rate", decay_rate), _count("decay_steps", decay_steps)
-        self.staircase = _flag("staircase", staircase)
-
     def values(self, steps: Values) -> Values:
         """See `Schedule.values`."""
-        passed = steps / self.decay_steps
-        return self.initial_learning_rate * np.power(self.decay_rate, np.floor(passed) if self.staircase else passed)
+        return self.initial_learning_rate * np.power(self.decay_rate, self._passed(steps))
 
 
-class InverseTime(Schedule):
+class InverseTime(_Decay):
     """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``, the quotient rounded down if `staircase`.
 
     Source: ``keras.optimizers.schedules.InverseTimeDecay``; the ``lr_decay`` of PyTorch's Adagrad.
@@ -174,29 +178,9 @@ class InverseTime(Schedule):
     [1.0, 0.5, 0.3333333333333333, 0.25]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_rate: float,
-        decay_steps: int = 1,
-        staircase: bool = False,
-        per: Unit = "step",
-    ) -> None:
-        super().__init__(
-            per,
-            initial_learning_rate=initial_learning_rate,
-            decay_rate=decay_rate,
-            decay_steps=decay_steps,
-            staircase=staircase,
-        )
-        self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
-        self.decay_rate, self.decay_steps = _rate("decay_rate", decay_rate), _count("decay_steps", decay_steps)
-        self.staircase = _flag("staircase", staircase)
-
     def values(self, steps: Values) -> Values:
         """See `Schedule.values`."""
-        passed = steps / self.decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * (np.floor(passed) if self.staircase else passed))
+        return self.initial_learning_rate / (1 + self.decay_rate * self._passed(steps))
 
 
 class Polynomial(Schedule):
@@ -219,14 +203,7 @@ class Polynomial(Schedule):
         cycle: bool = False,
         per: Unit = "step",
     ) -> None:
-        super().__init__(
-            per,
-            initial_learning_rate=initial_learning_rate,
-            decay_steps=decay_steps,
-            end_learning_rate=end_learning_rate,
-            power=power,
-            cycle=cycle,
-        )
+        super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
         self.decay_steps = _count("decay_steps", decay_steps)
         self.end_learning_rate, self.power = _rate("end_learning_rate", end_learning_rate), _rate("power", power)
@@ -252,7 +229,7 @@ class Cosine(Schedule):
     """
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, per: Unit = "step") -> None:
-        super().__init__(per, initial_learning_rate=initial_learning_rate, decay_steps=decay_steps, alpha=alpha)
+        super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
         self.decay_steps, self.alpha = _count("decay_steps", decay_steps), _fraction("alpha", alpha)
 
@@ -280,14 +257,7 @@ class CosineRestarts(Schedule):
         alpha: float = 0.0,
         per: Unit = "step",
     ) -> None:
-        super().__init__(
-            per,
-            initial_learning_rate=initial_learning_rate,
-            first_decay_steps=first_decay_steps,
-            t_mul=t_mul,
-            m_mul=m_mul,
-            alpha=alpha,
-        )
+        super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
         self.first_decay_steps = _count("first_decay_steps", first_decay_steps)
         self.t_mul, self.m_mul, self.alpha = _rate("t_mul", t_mul), _rate("m_mul", m_mul), _fraction("alpha", alpha)
@@ -322,7 +292,7 @@ class Warmup(Schedule):
     def __init__(self, schedule: Schedule, warmup_steps: int, start: float = 0.0) -> None:
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule: expected one to warm up into, got {schedule!r}")
-        super().__init__(schedule.per, schedule=schedule, warmup_steps=warmup_steps, start=start)
+        super().__init__(schedule.per)
         self.schedule, self.warmup_steps = schedule, _count("warmup_steps", warmup_steps)
         self.start = _fraction("start", start)
 
@@ -355,15 +325,7 @@ class OneCycle(Schedule):
         final_div_factor: float = 1e4,
         per: Unit = "step",
     ) -> None:
-        super().__init__(
-            per,
-            max_learning_rate=max_learning_rate,
-            total_steps=total_steps,
-            pct_start=pct_start,
-            anneal=anneal,
-            div_factor=div_factor,
-            final_div_factor=final_div_factor,
-        )
+        super().__init__(per)
         self.max_learning_rate = _rate("max_learning_rate", max_learning_rate)
         self.total_steps, self.pct_start = _count("total_steps", total_steps), _fraction("pct_start", pct_start)
         if anneal not in ("cos", "linear"):
@@ -398,7 +360,7 @@ class Function(Schedule):
     """
 
     def __init__(self, function: Callable[[int], float], per: Unit = "step") -> None:
-        super().__init__(per, function=function)
+        super().__init__(per)
         if not callable(function):
             raise TypeError(f"function: expected a function of the step's number, got {function!r}")
         self.function = function
