@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -71,7 +72,8 @@ def main(packages: list[str]) -> None:
     for name in packages:
         module = importlib.import_module(name)
         if name == "nncore":
-            assert str(module.__file__).startswith(sys.prefix), f"expected the installed wheel, got {module.__file__}"
+            home = Path(str(module.__file__)).resolve()
+            assert home.is_relative_to(Path(sys.prefix).resolve()), f"expected the installed wheel, got {home}"
     known: dict[str, Callable[[], None]] = {"nncore": try_nncore, "torch": try_torch, "sklearn": try_sklearn}
     for _ in range(2):
         for name in packages:

@@ -117,3 +117,16 @@ def test_a_file_is_read_by_another_process(tmp_path):
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environ, timeout=120)
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("sys.modules['sklearn'] = None", "expected scikit-learn to be installed (pip install"),
+        ("import sklearn; sklearn.__version__ = '1.6.1'", "expected scikit-learn 1.7 or later, got 1.6.1"),
+    ],
+)
+def test_scikit_learn_is_needed(code, words):
+    lines = f"import sys\n{code}\ntry:\n    import nncore.sklearn\nexcept ImportError as error:\n    print(error)"
+    run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=120)
+    assert words in run.stdout

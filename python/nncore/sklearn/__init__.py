@@ -9,6 +9,13 @@ Needs scikit-learn >= 1.7 (``pip install "nncore[sklearn]"``).
 True
 """
 
+try:
+    import sklearn
+except ImportError as error:
+    raise ImportError('nncore.sklearn: expected scikit-learn to be installed (pip install "nncore[sklearn]")') from error
+if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
+    raise ImportError(f"nncore.sklearn: expected scikit-learn 1.7 or later, got {sklearn.__version__}")
+
 from nncore.sklearn.classifier import MLPClassifier
 from nncore.sklearn.perceptron import Perceptron
 from nncore.sklearn.regressor import MLPRegressor

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, softmax
+from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -211,7 +211,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         """
         outputs = self._outputs(X).astype(np.float64)
         if self.out_activation_ == "softmax":
-            return np.asarray(softmax(outputs, axis=1))
+            e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            return np.asarray(e / e.sum(axis=1, keepdims=True))
         p = expit(outputs)
         if self._multilabel:
             return np.asarray(p)
