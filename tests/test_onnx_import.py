@@ -57,6 +57,8 @@ BODIES = {
     "softplus of a multiple": ("b = Mul(x, r) s = Softplus(b) y = Div(s, r)", (3,), 19, ["softplus"]),
     "softsign": ("a = Abs(x) b = Add(a, one) y = Div(x, b)", (3,), 19, ["softsign"]),
     "hard_swish": ("s = HardSigmoid <alpha = 0.16666667> (x) y = Mul(x, s)", (3,), 13, ["hard_swish"]),
+    "no hard_swish": ("s = HardSigmoid (x) y = Mul(x, s)", (3,), 13, ["rescaling", "hard_tanh", "multiply"]),
+    "no gelu": ("h = Div(x, two) s = Sigmoid(h) y = Mul(s, x)", (3,), 19, ["rescaling", "sigmoid", "multiply"]),
     "hard_sigmoid of Keras": ("y = HardSigmoid (x)", (3,), 21, ["rescaling", "hard_tanh"]),
     "selu of other numbers": ("y = Selu <alpha = 2.0, gamma = 3.0> (x)", (3,), 21, ["elu", "rescaling"]),
     "swish": ("y = Swish <alpha = 2.0> (x)", (3,), 24, ["rescaling", "silu", "rescaling"]),

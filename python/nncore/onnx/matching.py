@@ -140,11 +140,20 @@ def _node_matches(source: Source, tree: Any, name: str, found: Found, slots: fro
         if found.get(parts[-1], axis) != axis:
             return
         found, inputs = {**found, parts.pop(): axis}, inputs[:1]
+    elif not _usual(kind, step.attrs):
+        return
     if len(inputs) != len(parts):
         return
     orders = [inputs, inputs[::-1]] if kind in _COMMUTE and len(inputs) == 2 else [inputs]
     for order in orders:
         yield from _all_match(source, parts, order, found, slots)
+
+
+def _usual(kind: str, attrs: Mapping[str, Any]) -> bool:
+    """Whether a node inside a form has the attributes that the form means."""
+    if kind != "HardSigmoid":
+        return not attrs
+    return math.isclose(attrs.get("alpha", 0.2), 1 / 6, rel_tol=1e-6) and attrs.get("beta", 0.5) == 0.5
 
 
 def _all_match(source: Source, parts: list[Any], names: list[str], found: Found, slots: frozenset[str]) -> Iterator[Found]:

@@ -148,7 +148,8 @@ class Source:
         arrays = [self.constants[name] for name in step.inputs if name in self.constants]
         if step.op not in _FOLDS or not arrays or len(arrays) < len([name for name in step.inputs if name]):
             return
-        if any(array.dtype.kind not in "biuf" for array in arrays):
+        kinds = _KINDS.get(step.op, "biuf")
+        if any(array.dtype.kind not in kinds for array in arrays):
             return
         try:
             most = max(
@@ -260,6 +261,7 @@ def _unsqueezed(source: Source, step: Step, arrays: list[Array]) -> Array:
 _BROADCASTS: Mapping[str, Callable[[Array, Array], Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Mod": np.mod,
 }  # fmt: skip
+_KINDS = {"Div": "f", "Mod": "iu"}  # where NumPy's results are ONNX's for some types alone
 _FOLDS: Mapping[str, _Fold] = {
     **dict.fromkeys(_BROADCASTS, _elementwise),
     "Identity": lambda source, step, arrays: arrays[0],
