@@ -290,3 +290,16 @@ def test_graphs_that_were_changed(data):
             else:
                 weights.data_type = data.draw(st.integers(0, 30))
     harmless(proto.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [node("Flatten", ["x"], axis=0)],  # of samples that are numbers: [1, n]
+        [node("Add", ["x", "w"])],  # [n] and [1, 1] make [1, n]
+    ],
+)
+def test_what_would_move_the_samples_to_another_axis(body):
+    made = model_of(body, [value(shape=("n",))], [value("y", (1, "n"))], [("w", np.ones((1, 1), np.float32))])
+    with pytest.raises(ValueError, match="samples"):
+        read(made.SerializeToString())

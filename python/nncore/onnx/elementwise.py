@@ -11,7 +11,7 @@ import numpy as np
 from nncore.layers import Add, Average, Multiply
 from nncore.onnx.assembly import Value, as_sample
 from nncore.onnx.operands import Context, Convert, Operand, axis_of, sample, scalar, weight
-from nncore.onnx.reading import Step, Unsupported, number
+from nncore.onnx.reading import Step, Unsupported, is_number, number
 from nncore.optable import AttrValue
 
 __all__ = ["ELEMENTWISE", "prelu"]
@@ -129,7 +129,7 @@ def _add(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
         return _merging(Add)(c, step, xs)
     x, constant = xs if isinstance(xs[0], Value) else xs[::-1]
     array = weight(constant, "operand")
-    return c.assembly.rescale(x, 1.0, number(array)) if array.size == 1 else c.assembly.affine(x, offset=array)
+    return c.assembly.rescale(x, 1.0, number(array)) if is_number(array) else c.assembly.affine(x, offset=array)
 
 
 def _multiply(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
@@ -137,13 +137,13 @@ def _multiply(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
         return _merging(Multiply)(c, step, xs)
     x, constant = xs if isinstance(xs[0], Value) else xs[::-1]
     array = weight(constant, "operand")
-    return c.assembly.rescale(x, number(array), 0.0) if array.size == 1 else c.assembly.affine(x, scale=array)
+    return c.assembly.rescale(x, number(array), 0.0) if is_number(array) else c.assembly.affine(x, scale=array)
 
 
 def _subtract(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
     if not isinstance(xs[1], Value):
         return _add(c, step, [xs[0], np.asarray(-weight(xs[1], "operand"))])
-    if isinstance(xs[0], np.ndarray) and xs[0].size == 1:
+    if isinstance(xs[0], np.ndarray) and is_number(xs[0]):
         return c.assembly.rescale(xs[1], -1.0, number(weight(xs[0], "operand")))
     return _add(c, step, [xs[0], c.assembly.rescale(xs[1], -1.0, 0.0)])
 
@@ -152,7 +152,9 @@ def _divide(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
     x, divisor = sample(xs[0]), weight(xs[1], "divisor").astype(np.float64)
     if not divisor.all():
         raise Unsupported("divisor: expected numbers other than 0")
-    return c.assembly.rescale(x, 1 / number(divisor), 0.0) if divisor.size == 1 else c.assembly.affine(x, scale=1 / divisor)
+    return (
+        c.assembly.rescale(x, 1 / number(divisor), 0.0) if is_number(divisor) else c.assembly.affine(x, scale=1 / divisor)
+    )
 
 
 def _negate(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nncore.onnx.forms import FORMS, LAST, VARIANTS, Expr
-from nncore.onnx.reading import Source, number
+from nncore.onnx.reading import Source, is_number, number
 from nncore.optable import OPS, AttrValue
 
 __all__ = ["Match", "find"]
@@ -110,10 +110,10 @@ def _matches(source: Source, tree: Expr, name: str, found: Found, slots: frozens
     elif isinstance(tree, str) and tree in slots:
         if array.ndim and found.get(tree, name) == name:
             yield {**found, tree: name}
-    elif array.size == 1 and isinstance(tree, str):
+    elif is_number(array) and isinstance(tree, str):
         if found.get(tree, number(array)) == number(array):
             yield {**found, tree: number(array)}
-    elif array.size == 1 and isinstance(tree, (int, float)) and math.isclose(number(array), tree, rel_tol=1e-6):
+    elif is_number(array) and isinstance(tree, (int, float)) and math.isclose(number(array), tree, rel_tol=1e-6):
         yield found
 
 

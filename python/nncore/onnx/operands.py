@@ -9,7 +9,7 @@ import numpy as np
 
 from nncore.arrays import Array
 from nncore.onnx.assembly import Assembly, Dims, Value
-from nncore.onnx.reading import Source, Step, Unsupported, number
+from nncore.onnx.reading import Source, Step, Unsupported, is_number, number
 from nncore.optable import Shape
 
 __all__ = ["Context", "Convert", "Operand", "axis_of", "constant", "sample", "scalar", "weight"]
@@ -73,6 +73,6 @@ def axis_of(axis: int, shape: Shape) -> int:
 def scalar(value: Operand) -> float:
     """An operand that must be one constant number."""
     array = constant(value, "bound")
-    if array.size != 1:
+    if not is_number(array):
         raise Unsupported(f"expected a constant number, got one of shape {array.shape}")
     return number(array)

@@ -13,7 +13,7 @@ from nncore.arrays import Array
 from nncore.onnx.package import load_onnx
 from nncore.optable import Shape
 
-__all__ = ["Source", "Step", "Unsupported", "number"]
+__all__ = ["Source", "Step", "Unsupported", "is_number", "number"]
 
 _FIRST_OPSET = 7  # since when operands are broadcast as in NumPy
 _MACHINE_LEARNING = "ai.onnx.ml"
@@ -228,6 +228,11 @@ def _written(info: Any) -> str:  # noqa: ANN401
         for size in info.type.tensor_type.shape.dim
     ]
     return f"shape ({', '.join(map(str, sizes))})" if sizes else "none"
+
+
+def is_number(array: Array) -> bool:
+    """Whether a constant is one number for every value, whatever axes that has."""
+    return array.size == 1 and array.ndim <= 1
 
 
 def number(array: Array) -> float:

@@ -53,7 +53,7 @@ def _dropout(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
 def _flatten(c: Context, step: Step, xs: Sequence[Operand]) -> Operand:
     x = sample(xs[0])
     axis, rank = int(step.attrs.get("axis", 1)), len(x.shape) + 1
-    if axis not in (1, 1 - rank):
+    if axis != 1 and not 0 > axis == 1 - rank:
         raise Unsupported(f"axis: expected 1, which keeps the samples apart, got {axis}")
     return c.assembly.reshape(x, (math.prod(x.shape),))
 
