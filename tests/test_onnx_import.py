@@ -240,3 +240,14 @@ def test_text_goes_along(tmp_path):
     model.metadata = {"trained on": "nothing"}
     nn.onnx.export(model, tmp_path / "m.onnx")
     assert nn.onnx.load(tmp_path / "m.onnx").metadata == model.metadata
+
+
+def test_models_as_layers_and_shared_ones(tmp_path):
+    encoder = nn.Sequential([nn.Input((3,)), nn.Dense(4, activation="silu"), nn.Dense(2)], name="encoder")
+    left, right = nn.Input((3,), name="left"), nn.Input((3,), name="right")
+    model = nn.Model([left, right], nn.Concatenate()([encoder(left), encoder(right)]))
+    nn.onnx.export(model, tmp_path / "m.onnx")
+    same = nn.onnx.load(tmp_path / "m.onnx")
+    assert list(same.parameters()) == list(model.parameters())
+    x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype("float32")
+    np.testing.assert_array_equal(same.predict({"left": x[0], "right": x[1]}), model.predict(list(x)))

@@ -12,7 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from torch import nn as tnn
 
 import nncore as nn
@@ -146,6 +146,28 @@ def test_classifiers_of_scikit_learn(classes, activation, scaled, zipmap):
         np.testing.assert_allclose(1 / (1 + np.exp(-logits[:, 0])), p[:, 1], rtol=1e-5, atol=1e-6)
     else:
         np.testing.assert_allclose(nn.reference.softmax(logits), p, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [MinMaxScaler(), MaxAbsScaler(), RobustScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False)],
+    ids=str,
+)
+def test_pipelines_of_scikit_learn_whose_classes_are_words(scaler):
+    mlp = MLPClassifier(hidden_layer_sizes=(5,), max_iter=5, random_state=0)
+    estimator = fitted(make_pipeline(scaler, mlp), np.array(["a", "b", "c"])[CLASSES])
+    model = read(skl2onnx.to_onnx(estimator, X[:1]).SerializeToString())
+    np.testing.assert_allclose(model.predict(X), estimator.predict_proba(X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_regressor_of_scikit_learn_in_float64():
+    x = X.astype("float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator = MLPRegressor(hidden_layer_sizes=(6,), max_iter=5, random_state=0).fit(x, x[:, 0])
+    model = read(skl2onnx.to_onnx(estimator, x[:1]).SerializeToString())
+    assert model.dtype == "float64"
+    np.testing.assert_allclose(model.predict(x)[:, 0], estimator.predict(x), rtol=1e-12, atol=1e-13)
 
 
 def test_a_regressor_of_scikit_learn():

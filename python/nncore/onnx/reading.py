@@ -199,7 +199,7 @@ class Source:
 
 
 def _parsed(onnx: Any, data: bytes) -> Any:  # noqa: ANN401
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # which onnx brings along
+    from google.protobuf.message import DecodeError  # which onnx brings along
 
     try:
         model = onnx.ModelProto.FromString(data)

@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 
 def as_array(name: str, value: npt.ArrayLike) -> Array:
     """`value` as an array, of whatever package; a ragged sequence is a ValueError that names the argument."""
+    if type(value) is np.ndarray:
+        return value
     try:
         return numpy_array(value, name)
     except ValueError as error:
