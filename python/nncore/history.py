@@ -22,8 +22,7 @@ class History:
         learning_rate: that of each epoch's last update.
         seconds: how long each epoch took, with its validation.
         unfinished: of an epoch that was cut short, by Ctrl-C or a loss that is not finite: how many ``"samples"`` it had
-            trained on, and the means of loss and metrics over these; Ctrl-C may come up to a tenth of a second of steps
-            later, which are made and not counted. Empty otherwise.
+            trained on, and the means of loss and metrics over these. Empty otherwise.
     """
 
     epoch: list[int] = field(default_factory=list)

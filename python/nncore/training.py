@@ -17,6 +17,7 @@ from nncore.callbacks.base import Callback, CallbackList, Logs
 from nncore.feeds import ArrayFeed, Feed, LoaderFeed, Totals
 from nncore.history import History
 from nncore.inputs import make_feed, split, validation_feed
+from nncore.interrupts import Interrupts
 from nncore.lbfgs import LBFGS
 from nncore.network import generator
 from nncore.objectives import Columns
@@ -248,23 +249,33 @@ class _Epoch:
         model, totals = self._model, Totals(("loss", *self._model._objectives[0].names))
         by_step = self._callbacks is not None and self._callbacks.wants_batches
         step: Any = partial(model._step if model._stepwise else model._run, True)
+        interrupts = Interrupts()
+        if not isinstance(model.optimizer, LBFGS):  # a call of which takes its time, and changes nothing if it is ended
+            step = partial(interrupts.hold, step)
         self._progress.start(self._feed.samples)
         run: Any = partial(self._with_hooks, step) if by_step else step
         results: Iterator[Any] = self._feed.results(run, shuffle, by_step)
-        for result in results:
-            self._samples += result.samples
-            if model._stepwise:
-                self._means = result.means
-            else:
-                totals.add(result)
-                self._means = totals.means
-            self._progress.advance(result.samples, self._means)
-            if by_step and self._callbacks is not None:
-                self._callbacks.call("on_train_batch_end", self._batch, self._means())
-                self._batch += 1
-                if model.stop_training:
-                    break
+        try:
+            for result in results:
+                self._count(result, totals)
+                interrupts.release()
+                if by_step and self._callbacks is not None:
+                    self._callbacks.call("on_train_batch_end", self._batch, self._means())
+                    self._batch += 1
+                    if model.stop_training:
+                        break
+        finally:
+            interrupts.release()
         return self._means()
+
+    def _count(self, result: Any, totals: Totals) -> None:  # noqa: ANN401 - a RunResult or a StepResult
+        self._samples += result.samples
+        if self._model._stepwise:
+            self._means = result.means
+        else:
+            totals.add(result)
+            self._means = totals.means
+        self._progress.advance(result.samples, self._means)
 
     def _with_hooks(self, step: Callable[..., object], *data: object) -> object:
         if self._callbacks is not None:
