@@ -253,6 +253,27 @@ def test_alpha_may_change_between_calls():
     assert abs(other.coefs_[0]).sum() < abs(model.coefs_[0]).sum()
 
 
+def test_class_weights_of_a_batch_without_some_classes():
+    options = {"solver": "sgd", "random_state": 0, "class_weight": {0: 3.0, 2: 0.5}}
+    model = MLPClassifier(**options).partial_fit(IRIS[:100], KINDS[:100], classes=[0, 1, 2])
+    weights = np.where(KINDS[:100] == 0, 3.0, 1.0)
+    expected = MLPClassifier(**{**options, "class_weight": None})
+    expected.partial_fit(IRIS[:100], KINDS[:100], sample_weight=weights, classes=[0, 1, 2])
+    np.testing.assert_array_equal(model.coefs_[0], expected.coefs_[0])
+
+
+def test_solvers_and_stopping_may_change_between_fits():
+    model = MLPClassifier(solver="lbfgs", warm_start=True, **{**QUICK, "max_iter": 5}).fit(IRIS, KINDS)
+    assert not hasattr(model, "loss_curve_")
+    model.set_params(solver="adam").fit(IRIS, KINDS)
+    assert len(model.loss_curve_) == 5
+    model.set_params(early_stopping=True).fit(IRIS, KINDS)
+    assert len(model.loss_curve_) == 10
+    assert len(model.validation_scores_) == 5
+    model.set_params(early_stopping=False).fit(IRIS, KINDS)
+    assert model.best_loss_ <= min(model.loss_curve_[:5])
+
+
 def test_lbfgs_with_dropout_and_normalisation_goes_down():
     model = MLPRegressor(solver="lbfgs", batch_norm=True, dropout=0.1, **QUICK).fit(BODY, DISEASE)
     assert model.score(BODY, DISEASE) > 0.5
@@ -276,6 +297,8 @@ def test_lbfgs_with_dropout_and_normalisation_goes_down():
         ({"n_iter_no_change": 0}, "n_iter_no_change: expected an integer >= 1 or inf"),
         ({"dtype": "float16"}, "dtype: expected one of 'auto', 'float32', 'float64'"),
         ({"n_threads": 0}, "n_threads: expected an integer >= 1 or None, got 0"),
+        ({"class_weight": "even"}, "class_weight: expected 'balanced', a dict or None, got 'even'"),
+        ({"class_weight": {7: 2.0}}, r"class_weight: expected classes of \[0 1 2\], got 7"),
         ({"loss": "bce"}, "loss: expected one of scores"),
         ({"loss": "nothing"}, "loss"),
         ({"callbacks": [nn.callbacks.TerminateOnNaN()], "solver": "lbfgs"}, "callbacks: expected None"),
@@ -308,6 +331,10 @@ def test_bad_data():
         MLPRegressor("cross_entropy").fit(IRIS, KINDS)
     with pytest.raises(ValueError, match="loss: expected one with one output for each number, got 'gaussian_nll'"):
         MLPRegressor("gaussian_nll").fit(IRIS, KINDS)
+    for x, y in [(IRIS[:, :2], KINDS), (IRIS, KINDS[:10]), (np.where(IRIS > 1, IRIS, np.nan), KINDS)]:
+        with pytest.raises(ValueError, match=r".+"):
+            model.fit(x, y, X_val=IRIS[:, :1], y_val=KINDS)
+    model.predict(IRIS)
     np.testing.assert_array_equal(model.coefs_[0], before)
     with pytest.raises(ValueError, match="non-finite"):
         MLPRegressor(solver="sgd", learning_rate_init=1e30, max_iter=50).fit(BODY, DISEASE)

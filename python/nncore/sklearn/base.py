@@ -6,6 +6,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +29,13 @@ from nncore.weighting import check_sample_weight
 
 __all__ = ["BasePerceptron"]
 
+Held = tuple[Array, Array, Array | None]  # a validation set: samples, targets, weights
+
+# Attributes of training by steps.
+_CURVES = (
+    *("loss_curve_", "best_loss_", "_no_improvement_count"),
+    *("validation_scores_", "validation_loss_curve_", "best_validation_score_"),
+)
 _SMALL = 2_000  # values in X up to which dtype="auto" is as exact as scikit-learn
 
 
@@ -37,13 +45,21 @@ class BasePerceptron(BaseEstimator, ABC):
     classes_: Array
     n_outputs_: int
     out_activation_: str
+    loss_curve_: list[float]
+    best_loss_: float | None
+    best_validation_score_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    _dtype: str
+    _seed: int
+    _network: Network | None
     _multilabel: bool
     _y_numeric: bool
 
     # -- what the two kinds say ----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _targets(self, y: Array, first: bool) -> Array:
+    def _targets(self, y: Array, first: bool, classes: Any) -> Array:
         """Targets as the loss takes them, but for the dtype of values; sets n_outputs_, and classes_."""
 
     @abstractmethod
@@ -73,16 +89,16 @@ class BasePerceptron(BaseEstimator, ABC):
     def _weights(self, sample_weight: Any, y: Array, incremental: bool) -> Array | None:
         """What each sample counts, by its weight and by its class."""
         weights = check_sample_weight(sample_weight, len(y))
-        if getattr(self, "class_weight", None) is not None:
-            from sklearn.utils.class_weight import compute_sample_weight
-
-            if incremental and isinstance(self.class_weight, str):
-                raise ValueError(f"class_weight: expected a dict with partial_fit, got {self.class_weight!r}")
-            by_class = compute_sample_weight(self.class_weight, y)
+        by_class = self._weights_by_class(y, incremental)
+        if by_class is not None:
             weights = by_class if weights is None else weights * by_class
         if weights is not None and not weights.any():
             raise ValueError("sample_weight: expected some weights that are not zero, got only zeros")
         return weights
+
+    def _weights_by_class(self, y: Array, incremental: bool) -> Array | None:
+        """What each sample counts by its class."""
+        return None
 
     def _as_numbers(self, x: Array) -> Array:
         """`x` as the network takes it: numbers of its dtype, or smaller integers as they are."""
@@ -91,15 +107,36 @@ class BasePerceptron(BaseEstimator, ABC):
     # -- training ------------------------------------------------------------------------------------------------------
 
     def _fit(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        validation: tuple[Any, Any, Any],
-        incremental: bool,
+        self, x: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any], incremental: bool, classes: Any = None
     ) -> Self:
-        parameters = self.get_params(deep=False)
-        check_parameters(parameters)
+        before = dict(vars(self))
+        try:
+            design, data, held = self._ready(x, y, sample_weight, validation, incremental, classes)
+            network = self._prepare(design, self._objective(), incremental)
+        except BaseException:  # nothing has changed
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        with thread_limit(self.n_threads):
+            try:
+                if self.solver == "lbfgs":
+                    self.loss_, self.n_iter_ = self._minimize(network, *data)
+                else:
+                    self._descend(network, *data, held, incremental)
+            except FloatingPointError as error:
+                raise ValueError(
+                    f"Solver produced non-finite values: {error}. The input data may contain large values and need to be "
+                    "preprocessed, or learning_rate_init is too large."
+                ) from error
+            finally:
+                self.coefs_, self.intercepts_ = network.get()
+        return self
+
+    def _ready(
+        self, x: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any], incremental: bool, classes: Any
+    ) -> tuple[Design, tuple[Array, Array, Array | None], Held | None]:
+        """Everything before training, all of it checked: the design, samples with targets and weights, a validation set."""
+        check_parameters(self.get_params(deep=False))
         if self.callbacks and self.solver == "lbfgs":
             raise ValueError("callbacks: expected None with solver 'lbfgs', which has no epochs")
         hidden = hidden_sizes(self.hidden_layer_sizes)
@@ -109,48 +146,34 @@ class BasePerceptron(BaseEstimator, ABC):
             raise ValueError("early_stopping: expected False with partial_fit, got True")
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         x, y = self._check_data(x, y, first, self._y_numeric)
+        t = self._targets(y, first, classes)
         weights = self._weights(sample_weight, y, incremental)
-        t = self._targets(y, first)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._dtype = self._choose_dtype(x)
-        objective = self._objective()
         design = Design(
-            x.shape[1],
-            int(self.n_outputs_),
-            hidden,
-            activations,
-            tuple(map(float, dropout)),
-            bool(self.batch_norm),
-            0.0 if self.solver == "lbfgs" else float(self.alpha),
-            self._head(),
-            self._dtype,
-            0,
+            inputs=x.shape[1],
+            outputs=int(self.n_outputs_),
+            hidden=hidden,
+            activations=activations,
+            dropout=tuple(map(float, dropout)),
+            batch_norm=bool(self.batch_norm),
+            alpha=0.0 if self.solver == "lbfgs" else float(self.alpha),
+            head=self._head(),
+            dtype=self._dtype,
+            seed=0,
         )
         if first:
             self._start(design)
         if any(dropout):
             if first or not hasattr(self, "_seed"):
                 self._seed = int(self._random_state.randint(2**31))
-            design = Design(**{**vars(design), "seed": self._seed})
-        x = self._as_numbers(x)
-        t = t if t.dtype.kind == "i" else np.asarray(t, self._dtype)
-        held = self._held_out(validation)
-        with thread_limit(self.n_threads):
-            network = self._prepare(design, objective, incremental)
-            try:
-                if self.solver == "lbfgs":
-                    self.loss_, self.n_iter_ = self._minimize(network, x, t, weights)
-                else:
-                    self._descend(network, x, t, weights, held, incremental)
-            except FloatingPointError as error:
-                raise ValueError(
-                    f"Solver produced non-finite values: {error}. The input data may contain large values and need to be "
-                    "preprocessed, or learning_rate_init is too large."
-                ) from error
-            finally:
-                self.coefs_, self.intercepts_ = network.get()
-        return self
+            design = replace(design, seed=self._seed)
+        return design, (self._as_numbers(x), self._as_targets(t), weights), self._held_out(validation)
+
+    def _as_targets(self, t: Array) -> Array:
+        """`t` as the loss takes it: indices, or numbers of the network's dtype."""
+        return t if t.dtype.kind == "i" and t.ndim == 1 else np.asarray(t, self._dtype)
 
     def _choose_dtype(self, x: Array) -> str:
         if self.dtype != "auto":
@@ -163,16 +186,21 @@ class BasePerceptron(BaseEstimator, ABC):
         self.n_iter_, self.t_ = 0, 0
         self.n_layers_ = len(design.hidden) + 2
         self.coefs_, self.intercepts_ = initial_weights(design, self._random_state)
-        self._network: Network | None = None
-        if self.solver == "lbfgs":
-            return
-        self._no_improvement_count = 0
-        self.loss_curve_: list[float] = []
-        early = bool(self.early_stopping)
-        self.best_loss_ = None if early else np.inf
-        self.best_validation_score_ = -np.inf if early else None
-        self.validation_scores_: list[float] | None = [] if early else None
-        self.validation_loss_curve_: list[float] | None = [] if early else None
+        self._network = None
+        for name in _CURVES:
+            self.__dict__.pop(name, None)
+
+    def _begin_curves(self, validates: bool) -> None:
+        """What training by steps keeps, where it is not there yet; a warm start goes on with it."""
+        fresh: dict[str, Any] = {"loss_curve_": [], "_no_improvement_count": 0}
+        fresh |= dict.fromkeys(("best_loss_", "best_validation_score_", "validation_scores_", "validation_loss_curve_"))
+        self.__dict__.update({name: value for name, value in fresh.items() if name not in vars(self)})
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.best_validation_score_ = -np.inf
+        if not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+        if validates and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
 
     def _prepare(self, design: Design, objective: Objective, incremental: bool) -> Network:
         """The network with the weights of coefs_ and intercepts_; that of the last time where partial_fit goes on."""
@@ -202,7 +230,7 @@ class BasePerceptron(BaseEstimator, ABC):
             return Adam(rate, float(self.beta_1), float(self.beta_2), epsilon, epsilon_hat=True)
         return None
 
-    def _held_out(self, validation: tuple[Any, Any, Any]) -> tuple[Array, Array, Array | None] | None:
+    def _held_out(self, validation: tuple[Any, Any, Any]) -> Held | None:
         """A validation set that was given, checked."""
         x, y, sample_weight = validation
         if x is None and y is None:
@@ -210,9 +238,9 @@ class BasePerceptron(BaseEstimator, ABC):
         if x is None or y is None:
             raise ValueError("X_val: expected y_val beside it" if y is None else "y_val: expected X_val beside it")
         x, y = self._check_data(x, y, False, self._y_numeric)
-        t = self._targets(y, False)
+        t = self._targets(y, False, None)
         weights = check_sample_weight(sample_weight, len(x), "sample_weight_val")
-        return self._as_numbers(x), t if t.dtype.kind == "i" else np.asarray(t, self._dtype), weights
+        return self._as_numbers(x), self._as_targets(t), weights
 
     def _minimize(self, network: Network, x: Array, t: Array, weights: Array | None) -> tuple[float, int]:
         alpha, factor = float(self.alpha), network.objective.factor
@@ -228,7 +256,7 @@ class BasePerceptron(BaseEstimator, ABC):
         x: Array,
         t: Array,
         weights: Array | None,
-        held: tuple[Array, Array, Array | None] | None,
+        held: Held | None,
         incremental: bool,
     ) -> None:
         """The solvers by steps: epochs of `Model.fit` until a rule or max_iter ends them."""
@@ -249,8 +277,7 @@ class BasePerceptron(BaseEstimator, ABC):
             return order
 
         loader = DataLoader(x, t, batch_size=batch_size, sample_weight=weights, sampler=sampler if self.shuffle else None)
-        if held is not None and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
+        self._begin_curves(held is not None)
 
         def validate() -> tuple[float, float]:
             assert held is not None

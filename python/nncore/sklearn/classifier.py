@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -186,14 +187,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         Raises:
             ValueError, TypeError: as `fit`; classes that are missing, or others than before.
         """
-        if classes is not None:
-            known = np.unique(np.asarray(classes))
-            if hasattr(self, "classes_") and hasattr(self, "coefs_") and not np.array_equal(known, self.classes_):
-                raise ValueError(f"classes: expected {self.classes_} as before, got {known}")
-            self.classes_ = known
-        elif not hasattr(self, "classes_") and not type_of_target(y).startswith("multilabel"):
+        if classes is None and not hasattr(self, "coefs_") and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes: expected all classes at the first call to partial_fit, got None")
-        return self._fit(X, y, sample_weight, (None, None, None), incremental=True)
+        return self._fit(X, y, sample_weight, (None, None, None), incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Array:
         """Classes [n], or labels [n, labels], of samples `X`."""
@@ -235,15 +231,17 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
                     f"Previously got {self.classes_}, `y` has {found}"
                 )
 
-    def _targets(self, y: Array, first: bool) -> Array:
+    def _targets(self, y: Array, first: bool, classes: Any) -> Array:
         check_classification_targets(y)
         multilabel = type_of_target(y).startswith("multilabel")
         if first:
             self._multilabel = multilabel
             if multilabel:
                 self.classes_ = np.arange(y.shape[1])
-            elif not (hasattr(self, "classes_") and not hasattr(self, "coefs_")):  # unless partial_fit has just named them
-                self.classes_ = np.unique(y)
+            else:
+                self.classes_ = np.unique(y if classes is None else np.asarray(classes))
+        elif classes is not None and not multilabel and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise ValueError(f"classes: expected {self.classes_} as before, got {np.unique(np.asarray(classes))}")
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             expected = f"an indicator matrix [n, {len(self.classes_)}]" if self._multilabel else "one class for each sample"
             raise ValueError(f"y: expected {expected} as before, got shape {y.shape}")
@@ -259,6 +257,23 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             return indices.astype(np.int32)
         columns = np.arange(1, 2) if self.n_outputs_ == 1 else np.arange(self.n_outputs_)
         return np.equal(indices[:, None], columns)
+
+    def _weights_by_class(self, y: Array, incremental: bool) -> Array | None:
+        if self.class_weight is None:
+            return None
+        if self._multilabel:
+            raise ValueError(f"class_weight: expected None for labels, got {self.class_weight!r}")
+        if isinstance(self.class_weight, Mapping):
+            weights = np.ones(len(y))
+            for label, weight in self.class_weight.items():
+                if label not in self.classes_:
+                    raise ValueError(f"class_weight: expected classes of {self.classes_}, got {label!r}")
+                weights[y == label] = weight
+            return weights
+        if incremental or self.class_weight != "balanced":
+            expected = "a dict with partial_fit" if incremental else "'balanced', a dict or None"
+            raise ValueError(f"class_weight: expected {expected}, got {self.class_weight!r}")
+        return np.asarray(compute_sample_weight("balanced", y))
 
     def _indices(self, y: Array) -> Array:
         """The place of each class in classes_."""

@@ -149,7 +149,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
     def _values(self, outputs: Array) -> Array:
         return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
-    def _targets(self, y: Array, first: bool) -> Array:
+    def _targets(self, y: Array, first: bool, classes: Any) -> Array:
         columns = y[:, None] if y.ndim == 1 else y
         if not first and columns.shape[1] != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} numbers for each sample as before, got {columns.shape[1]}")
