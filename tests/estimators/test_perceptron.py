@@ -127,6 +127,16 @@ def test_bad_partial_fit(options, classes, words):
         Perceptron(**options).partial_fit(X, Y, classes=classes)
 
 
+def test_what_is_refused_changes_nothing():
+    model = Perceptron().fit(X, Y)
+    before = {name: np.copy(value) for name, value in vars(model).items()}
+    for x, y in [(X[:, :2], np.ones(150)), (X, Y[:5])]:
+        with pytest.raises(ValueError, match=r".+"):
+            model.fit(x, y)
+    assert vars(model).keys() == before.keys()
+    assert all(np.array_equal(value, before[name]) for name, value in vars(model).items() if name != "tol")
+
+
 def test_max_iter_is_a_warning():
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         Perceptron(max_iter=2).fit(X, HARD)

@@ -22,7 +22,7 @@ from nncore.data import DataLoader
 from nncore.optimizers import SGD, Adam, Optimizer
 from nncore.sklearn.lbfgs import minimize
 from nncore.sklearn.network import Design, Network, Objective, initial_weights
-from nncore.sklearn.parameters import check_parameters, each_layer, hidden_sizes
+from nncore.sklearn.parameters import all_or_nothing, check_parameters, each_layer, hidden_sizes
 from nncore.sklearn.stopping import Rules
 from nncore.sklearn.threads import thread_limit
 from nncore.weighting import check_sample_weight
@@ -109,14 +109,9 @@ class BasePerceptron(BaseEstimator, ABC):
     def _fit(
         self, x: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any], incremental: bool, classes: Any = None
     ) -> Self:
-        before = dict(vars(self))
-        try:
+        with all_or_nothing(self):
             design, data, held = self._ready(x, y, sample_weight, validation, incremental, classes)
             network = self._prepare(design, self._objective(), incremental)
-        except BaseException:  # nothing has changed
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         with thread_limit(self.n_threads):
             try:
                 if self.solver == "lbfgs":

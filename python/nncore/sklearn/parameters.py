@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from nncore.optable import OPS
 from nncore.optimizers import Optimizer
 
-__all__ = ["PERCEPTRON_CHECKS", "check_parameters", "each_layer", "hidden_sizes"]
+__all__ = ["PERCEPTRON_CHECKS", "all_or_nothing", "check_parameters", "each_layer", "hidden_sizes"]
 
 Check = Callable[[Any], str | None]  # what was expected, or None where a value is good
 
@@ -99,6 +100,18 @@ def check_parameters(parameters: Mapping[str, Any], checks: Mapping[str, Check] 
         expected = checks[name](value) if name in checks else None
         if expected is not None:
             raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+@contextmanager
+def all_or_nothing(estimator: object) -> Iterator[None]:
+    """Inside a ``with``, an error leaves the attributes of `estimator` as they were before it."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
 
 
 def hidden_sizes(value: Any) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from nncore.layers import Dense, Input
 from nncore.optimizers import SGD
 from nncore.regularizers import L1L2
 from nncore.sequential import Sequential
-from nncore.sklearn.parameters import PERCEPTRON_CHECKS, check_parameters
+from nncore.sklearn.parameters import PERCEPTRON_CHECKS, all_or_nothing, check_parameters
 from nncore.weighting import check_sample_weight
 
 __all__ = ["Perceptron"]
@@ -122,11 +122,12 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         """
         check_parameters(self.get_params(deep=False), PERCEPTRON_CHECKS)
         goes_on = self.warm_start and hasattr(self, "coef_")
-        x, labels = self._check(X, y, not goes_on)
-        if not goes_on:
-            self.classes_ = np.unique(labels)
-            self._start(x.shape[1])
-        return self._learn(x, labels, sample_weight, int(self.max_iter), "fit")
+        with all_or_nothing(self):
+            x, labels = self._check(X, y, not goes_on)
+            if not goes_on:
+                self.classes_ = np.unique(labels)
+                self._start(x.shape[1])
+            return self._learn(x, labels, sample_weight, int(self.max_iter), "fit")
 
     def partial_fit(
         self, X: Any, y: Any, classes: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
@@ -142,15 +143,16 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "coef_")
         if first and classes is None:
             raise ValueError("classes: expected all classes at the first call to partial_fit, got None")
-        x, labels = self._check(X, y, first)
-        if classes is not None:
-            known = np.unique(np.asarray(classes))
-            if not first and not np.array_equal(known, self.classes_):
-                raise ValueError(f"classes: expected {self.classes_} as before, got {known}")
-            self.classes_ = known
-        if first:
-            self._start(x.shape[1])
-        return self._learn(x, labels, sample_weight, 1, "partial_fit")
+        with all_or_nothing(self):
+            x, labels = self._check(X, y, first)
+            if classes is not None:
+                known = np.unique(np.asarray(classes))
+                if not first and not np.array_equal(known, self.classes_):
+                    raise ValueError(f"classes: expected {self.classes_} as before, got {known}")
+                self.classes_ = known
+            if first:
+                self._start(x.shape[1])
+            return self._learn(x, labels, sample_weight, 1, "partial_fit")
 
     def decision_function(self, X: Any) -> Array:
         """W . x + b for samples `X`: [n] for two classes, else [n, classes]."""
