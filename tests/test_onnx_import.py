@@ -81,6 +81,7 @@ BODIES = {
     ),
     "weights of several nodes": ("k = Mul(matrix, two) c = Cast <to = 1> (k) y = MatMul(x, c)", (4,), 21, ["dense"]),
     "scaled by vectors": ("d = Sub(x, vector) s = Div(d, vector) y = Add(s, vector)", (3,), 21, ["batch_norm"]),
+    "vectors of one number": ("a = Mul(x, single) y = Sub(a, single)", (3,), 21, ["rescaling"] * 2),
     "arithmetic of scalars": ("a = Sub(one, x) b = Div(a, two) c = Neg(b) y = Add(c, half)", (3,), 21, ["rescaling"] * 4),
     "arithmetic of values": ("a = Sigmoid(x) b = Sub(x, a) c = Mul(b, x) d = Sum(c, x, b) y = Mean(d, x)", (3,), 21, None),
     "powers": ("y = Pow(x, two)", (3,), 21, ["multiply"]),
@@ -111,7 +112,8 @@ BODIES = {
     "table of matrices": ("k = Cast <to = 7> (x) h = Gather (cube, k) y = Reshape(h, long)", (36,), 21, None),
 }  # fmt: skip
 CONSTANTS = {
-    "r": f32(np.sqrt(2)), "i": f32(np.sqrt(0.5)), "one": f32(1), "two": f32(2), "half": f32(0.5), "zero": f32(0),
+    "r": f32(np.sqrt(2)), "i": f32(np.sqrt(0.5)), "one": f32(1), "two": f32(2), "half": f32(0.5),
+    "single": np.float32([1.5]), "zero": f32(0),
     "eps": f32(1e-5), "vector": VECTOR, "positive": VECTOR**2, "matrix": MATRIX, "bias": MATRIX[0], "row": MATRIX[:1],
     "last": np.int64([-1]), "place": np.int64(0), "three": np.int64([3]), "ones": np.int64([1]), "zeros": np.int64([0]),
     "places": np.int64([1]), "keep": np.int64([0, -1]), "flat": np.int64([-1, 12]), "long": np.int64([-1, 36]),

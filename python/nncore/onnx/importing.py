@@ -13,7 +13,7 @@ from nncore.onnx.assembly import Assembly, Value
 from nncore.onnx.converters import CONVERTERS, convert_match
 from nncore.onnx.matching import Match, find
 from nncore.onnx.operands import Context
-from nncore.onnx.reading import Source, Step, Unsupported
+from nncore.onnx.reading import Source, Step, Unsupported, is_number, number
 
 __all__ = ["load", "read"]
 
@@ -33,7 +33,7 @@ def load(path: str | os.PathLike[str], output: str | None = None) -> Model:
     Args:
         path: the file.
         output: ``None``, or ``"logits"`` to leave out a softmax or sigmoid at the end, for training on with a loss of
-            logits.
+            logits; the two columns 1 - p and p of scikit-learn's classifiers of two classes become the one logit.
 
     Raises:
         ImportError: onnx is not installed.
@@ -117,6 +117,11 @@ def _producer(source: Source, name: str) -> Step | None:
     return source.steps[source.producers[name][0]] if name in source.producers else None
 
 
+def _is_one(source: Source, name: str) -> bool:
+    array = source.constants.get(name)
+    return array is not None and array.dtype.kind == "f" and is_number(array) and number(array) == 1
+
+
 def _before_the_end(source: Source, name: str) -> str:
     """The value of which `name` is a softmax or a sigmoid, or the columns 1 - p and p of one; else `name`."""
     step, value = _producer(source, name), name
@@ -125,7 +130,7 @@ def _before_the_end(source: Source, name: str) -> str:
         step = _producer(source, value)
     if step is not None and step.op == "Concat" and len(step.inputs) == 2:
         rest, p = _producer(source, step.inputs[0]), step.inputs[1]
-        if rest is not None and rest.op == "Sub" and rest.inputs[1] == p:
+        if rest is not None and rest.op == "Sub" and rest.inputs[1] == p and _is_one(source, rest.inputs[0]):
             step = _producer(source, p)
     return step.inputs[0] if step is not None and step.op in _ENDS else name
 

@@ -83,6 +83,8 @@ def find(source: Source, name: str) -> Match | None:
         for found in _matches(source, pattern.tree, name, {}, pattern.slots):
             own = {"x", LAST, *pattern.slots}
             attrs = {k: v for k, v in found.items() if k not in own} | dict(pattern.fixed)
+            if pattern.op == "affine" and any(source.constants[found[slot]].size == 1 for slot in pattern.slots):
+                continue  # numbers are a layer of their own
             if _fits(pattern.op, attrs):
                 slots = {slot: found[slot] for slot in pattern.slots}
                 return Match(pattern.op, found["x"], attrs, slots, found.get(LAST))
