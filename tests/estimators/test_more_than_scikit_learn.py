@@ -304,7 +304,7 @@ def test_lbfgs_with_dropout_and_normalisation_goes_down():
         ({"callbacks": [nn.callbacks.TerminateOnNaN()], "solver": "lbfgs"}, "callbacks: expected None"),
         ({"early_stopping": True, "validation_fraction": 0.001}, "validation_fraction: expected to hold out 2"),
     ],
-    ids=str,
+    ids=lambda value: None if isinstance(value, str) else "-".join(value),
 )
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
