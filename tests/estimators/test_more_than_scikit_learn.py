@@ -172,6 +172,11 @@ def test_callbacks_see_epochs_and_may_stop():
     assert loss == pytest.approx(min(model.validation_loss_curve_), rel=1e-4)
 
 
+def test_what_is_no_callback_is_an_error():
+    with pytest.raises(TypeError, match="callbacks: expected a Callback at position 0, got 7"):
+        MLPClassifier(callbacks=[7], **QUICK).fit(IRIS, KINDS)
+
+
 def test_any_optimizer():
     model = MLPClassifier(solver=nn.AdamW(0.02, weight_decay=0.1), **{**QUICK, "max_iter": 60}).fit(IRIS, KINDS)
     assert model.score(IRIS, KINDS) > 0.94

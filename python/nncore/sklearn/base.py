@@ -132,7 +132,7 @@ class BasePerceptron(BaseEstimator, ABC):
     ) -> tuple[Design, tuple[Array, Array, Array | None], Held | None]:
         """Everything before training, all of it checked: the design, samples with targets and weights, a validation set."""
         check_parameters(self.get_params(deep=False))
-        if self.callbacks and self.solver == "lbfgs":
+        if self._callbacks() and self.solver == "lbfgs":
             raise ValueError("callbacks: expected None with solver 'lbfgs', which has no epochs")
         hidden = hidden_sizes(self.hidden_layer_sizes)
         activations = each_layer("activation", self.activation, len(hidden))
@@ -165,6 +165,14 @@ class BasePerceptron(BaseEstimator, ABC):
                 self._seed = int(self._random_state.randint(2**31))
             design = replace(design, seed=self._seed)
         return design, (self._as_numbers(x), self._as_targets(t), weights), self._held_out(validation)
+
+    def _callbacks(self) -> list[Callback]:
+        """The parameter, checked."""
+        callbacks = [self.callbacks] if isinstance(self.callbacks, Callback) else list(self.callbacks or ())
+        for place, callback in enumerate(callbacks):
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks: expected a Callback at position {place}, got {callback!r}")
+        return callbacks
 
     def _as_targets(self, t: Array) -> Array:
         """`t` as the loss takes it: indices, or numbers of the network's dtype."""
@@ -284,7 +292,7 @@ class BasePerceptron(BaseEstimator, ABC):
         )
         self.n_iter_ = 0
         epochs = 1 if incremental else int(self.max_iter)
-        callbacks = [self.callbacks] if isinstance(self.callbacks, Callback) else list(self.callbacks or ())
+        callbacks = self._callbacks()
         try:
             model.fit(loader, epochs=epochs, shuffle=False, verbose=0, callbacks=[rules, *callbacks])
             if not incremental and not model.stop_training:
