@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import nncore as nn
 from nncore.sklearn import MLPClassifier, MLPRegressor
-from nncore.sklearn.threads import thread_limit
+from nncore.sklearn.threads import thread_limit, threads_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -72,6 +72,11 @@ def test_fits_at_once_share_the_threads():
         assert nn.get_num_threads() == 4
     finally:
         nn.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("threads", "work", "expected"), [(None, 1e5, 1), (None, 1e8, None), (3, 1e5, 3), (3, 1e8, 3)])
+def test_little_work_is_done_by_one_thread(threads, work, expected):
+    assert threads_for(threads, work) == expected
 
 
 def test_cross_validation():

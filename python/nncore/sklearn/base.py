@@ -24,7 +24,7 @@ from nncore.sklearn.lbfgs import minimize
 from nncore.sklearn.network import Design, Network, Objective, initial_weights
 from nncore.sklearn.parameters import all_or_nothing, check_parameters, each_layer, hidden_sizes
 from nncore.sklearn.stopping import Rules
-from nncore.sklearn.threads import thread_limit
+from nncore.sklearn.threads import thread_limit, threads_for
 from nncore.weighting import check_sample_weight
 
 __all__ = ["BasePerceptron"]
@@ -112,7 +112,8 @@ class BasePerceptron(BaseEstimator, ABC):
         with all_or_nothing(self):
             design, data, held = self._ready(x, y, sample_weight, validation, incremental, classes)
             network = self._prepare(design, self._objective(), incremental)
-        with thread_limit(self.n_threads):
+        rows = len(data[0]) if self.solver == "lbfgs" else self._batch_rows(len(data[0]))
+        with thread_limit(threads_for(self.n_threads, 3.0 * rows * design.weights)):
             try:
                 if self.solver == "lbfgs":
                     self.loss_, self.n_iter_ = self._minimize(network, *data)
@@ -269,7 +270,7 @@ class BasePerceptron(BaseEstimator, ABC):
         n = len(x)
         if self.batch_size != "auto" and self.batch_size > n:
             warnings.warn(f"batch_size: {self.batch_size} is more than the {n} samples, which make one batch", stacklevel=4)
-        batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+        batch_size = self._batch_rows(n)
         order = np.arange(n)
 
         def sampler(_: int) -> Array:
@@ -310,6 +311,10 @@ class BasePerceptron(BaseEstimator, ABC):
         if rules.best is not None:
             model.set_weights(rules.best)
 
+    def _batch_rows(self, samples: int) -> int:
+        """How many samples a batch has."""
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), samples)
+
     def _split(self, x: Array, t: Array, weights: Array | None) -> Any:
         """Samples to train on, and a part to validate on, the same as scikit-learn takes."""
         stratify = t if self._stratified() else None
@@ -331,7 +336,7 @@ class BasePerceptron(BaseEstimator, ABC):
         x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
         x = self._as_numbers(x.toarray() if hasattr(x, "toarray") else x)
         assert self._network is not None
-        with thread_limit(self.n_threads):
+        with thread_limit(threads_for(self.n_threads, float(len(x)) * self._network.design.weights)):
             self._network.set(self.coefs_, self.intercepts_)
             return np.asarray(self._network.model.predict(x))
 

@@ -60,7 +60,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         class_weight: None, "balanced", or a dict by class; not "balanced" with `partial_fit`.
         dtype: "float32", "float64", or "auto": float64 for up to 2,000 values in X and for "lbfgs" unless X is float32,
             else float32. Integers of up to 16 bits stay as they are in memory.
-        n_threads: None: as `nncore.set_num_threads` has it. Results do not depend on it.
+        n_threads: None: one for batches of little work, else as `nncore.set_num_threads` has it. Results are the same.
 
     Attributes:
         classes_: the classes; of labels (multilabel y) their numbers.

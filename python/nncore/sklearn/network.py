@@ -71,6 +71,11 @@ class Design:
         sizes = (self.inputs, *self.hidden, self.outputs)
         return list(itertools.pairwise(sizes))
 
+    @property
+    def weights(self) -> int:
+        """How many there are in all kernels: the multiply-adds of a sample."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
     def model(self, factor: float) -> Sequential:
         """A model without training; the penalty is what `factor` makes of it."""
         penalty = L2(0.5 * self.alpha / factor) if self.alpha else None

@@ -8,11 +8,22 @@ from threading import Lock
 
 from nncore.threads import get_num_threads, set_num_threads
 
-__all__ = ["thread_limit"]
+__all__ = ["thread_limit", "threads_for"]
+
+_WORTH_THREADS = 2e6  # multiply-adds between two barriers: some 50 us
 
 _lock = Lock()
 _running: list[int] = []  # what each estimator that runs now asked for
 _before = 1  # the setting outside
+
+
+def threads_for(threads: int | None, multiply_adds: float) -> int | None:
+    """What `thread_limit` is given where `threads` were asked for and a batch has that many multiply-adds.
+
+    The engine uses several threads sooner than this. But estimators often run beside others, and a thread that waits for
+    one that has no core waits for milliseconds; where the gain is small, one thread is the better choice.
+    """
+    return 1 if threads is None and multiply_adds < _WORTH_THREADS else threads
 
 
 @contextmanager
