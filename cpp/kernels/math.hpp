@@ -44,7 +44,7 @@ struct Constants<F64> {
   static constexpr double kExpm1Min = -700.0;
   static constexpr double kLargest = 1.7976931348623157e308;
   static constexpr double kTanhMax = 20.0;
-  static constexpr double kCdfMax = 38.6;
+  static constexpr double kCdfMax = 38.7;
   static constexpr double kTailCentre = 5.0;
   static constexpr double kRounder = 6755399441055744.0 + 1023.0;
   static constexpr double kExpm1Tail[] = {0.166666666666666854,   0.0416666666666667031,   0.00833333333331550646,
