@@ -32,7 +32,7 @@ Objective squared_error(const std::vector<T>& goal, size_t rows, size_t width) {
 template <class T>
 struct Trainer {
   explicit Trainer(uint64_t seed = 7)
-      : x(random_values<T>(kSamples * kInputs, 1)), adam{"adam", {1e-3, 0.9, 0.999, 1e-8, 0.01}} {
+      : x(random_values<T>(kSamples * kInputs, 1)), adam{"adam", {1e-3, 0.9, 0.999, 1e-8, 0.01, 0}} {
     GraphBuilder g;
     const int hidden = g.node("relu", {g.dense(g.input(kInputs), kHidden)});
     engine =

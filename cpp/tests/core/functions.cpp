@@ -133,7 +133,7 @@ TEST_CASE_TEMPLATE("threads do not show: elementwise, rows, losses, rules", T, f
     std::vector<T> m(rows * n), v(rows * n);
     T* const states[] = {m.data(), v.data()};
     std::copy(x.begin(), x.end(), p);
-    rule_step(kernels, "adam", p, dy.data(), states, rows * n, {0.01, 0.9, 0.999, 1e-8, 0.1}, 1);
+    rule_step(kernels, "adam", p, dy.data(), states, rows * n, {0.01, 0.9, 0.999, 1e-8, 0.1, 0}, 1);
   });
 }
 

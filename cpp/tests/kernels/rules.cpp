@@ -66,7 +66,11 @@ Real root(Real v, const double* h, Real t) { return std::sqrt(v) / std::sqrt(1 -
 
 void adam(Real& p, Real g, Real* s, const double* h, Real t) {
   moments(g + h[4] * p, s, h);
-  p -= h[0] / (1 - std::pow(h[1], t)) * s[0] / root(s[1], h, t);
+  if (h[5] != 0) {  // as at the end of the paper's section 2
+    p -= h[0] * std::sqrt(1 - std::pow(h[2], t)) / (1 - std::pow(h[1], t)) * s[0] / (std::sqrt(s[1]) + h[3]);
+  } else {
+    p -= h[0] / (1 - std::pow(h[1], t)) * s[0] / root(s[1], h, t);
+  }
 }
 void adamw(Real& p, Real g, Real* s, const double* h, Real t) {
   moments(decay(p, g, h[0], h[4], true), s, h);
@@ -127,8 +131,9 @@ const Truth kTruths[] = {
     {"rmsprop_centered_momentum", {0.01, 0.5, 0.8, 1e-3, 0.1, 0}, rmsprop<true, true>},
     {"adagrad", {0.1, 0.25, 1e-8, 0.1, 0}, adagrad},
     {"adadelta", {0.5, 0.9, 1e-3, 0.1, 0}, adadelta},
-    {"adam", {0.01, 0.9, 0.999, 1e-8, 0}, adam},
-    {"adam", {0.01, 0.8, 0.99, 1e-3, 0.1}, adam},
+    {"adam", {0.01, 0.9, 0.999, 1e-8, 0, 0}, adam},
+    {"adam", {0.01, 0.8, 0.99, 1e-3, 0.1, 0}, adam},
+    {"adam", {0.01, 0.8, 0.99, 1e-3, 0.1, 1}, adam},
     {"adamw", {0.01, 0.9, 0.999, 1e-8, 0.1}, adamw},
     {"amsgrad", {0.01, 0.9, 0.5, 1e-8, 0.1, 0}, amsgrad},
     {"adamax", {0.01, 0.9, 0.5, 1e-3, 0.1, 0}, adamax},
