@@ -148,6 +148,36 @@ class Multiplication {
   Room<T>* room_;  // by thread: panels of b; parts of c that whole panels cannot be stored to
 };
 
+// c = a b where one of them is a single row or column and the layout suits a kernel made for that; false if it does not.
+template <class T>
+bool multiply_single(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<const T>& b, const Strided<T>& c,
+                     int count) {
+  constexpr size_t w = kPanel<T>;
+  if (a.columns == 1 && b.column == 1 && c.column == 1) {
+    parallel(count, [&](const Team& team) {
+      Rows rows{};
+      team.share(c.rows, 1, rows.begin, rows.end);
+      const auto first = static_cast<ptrdiff_t>(rows.begin);
+      kernels.outer_product(c.data + first * c.row, c.row, a.data + first * a.row, a.row, b.data, rows.count(), c.columns);
+    });
+    return true;
+  }
+  const bool by_rows = b.column == 1, by_columns = b.row == 1 && a.column == 1;
+  if (c.rows != 1 || c.column != 1 || !(by_rows || by_columns)) return false;
+  parallel(count, [&](const Team& team) {
+    Rows columns{};
+    team.share(c.columns, w, columns.begin, columns.end);
+    const auto first = static_cast<ptrdiff_t>(columns.begin);
+    const T* part = b.data + first * b.column;
+    if (by_rows) {
+      kernels.row_by_rows(c.data + first, a.data, a.column, part, b.row, a.columns, columns.count());
+    } else {
+      kernels.row_by_columns(c.data + first, a.data, part, b.column, a.columns, columns.count());
+    }
+  });
+  return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -160,6 +190,7 @@ void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<
   const size_t panels = panels_of<T>(c.columns);
   const int count =
       threads_for(static_cast<double>(c.rows) * static_cast<double>(a.columns) * static_cast<double>(c.columns));
+  if (multiply_single(kernels, a, b, c, count)) return;
   const bool by_columns = panels >= 2 * static_cast<size_t>(count);
   Multiplication<T> product(kernels, a, b, c, nullptr, count);
   parallel(count, [&](const Team& team) {

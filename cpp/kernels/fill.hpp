@@ -10,6 +10,7 @@
 #include "random.hpp"
 #include "slopes.hpp"
 #include "matrix.hpp"
+#include "single.hpp"
 #include "channels.hpp"
 #include "vectors.hpp"
 #include "noise.hpp"
@@ -25,6 +26,7 @@ void fill_kernels(Kernels<typename V::T>& k) {
   k.dropout_mask = dropout_mask<V>;
   k.apply_mask = apply_mask<V>;
   fill_matrix<V>(k);
+  fill_single<V>(k);
   fill_channels<V>(k);
   fill_vectors<V>(k);
   fill_noise<V>(k);

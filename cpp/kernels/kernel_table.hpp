@@ -144,6 +144,10 @@ struct Kernels {
   size_t gemm_scratch;
   // Panels from a matrix [k, n] with any strides; zeros beyond column n.
   void (*pack)(T* panels, const T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col);
+  // Products of a single row and outer products: see single.hpp.
+  void (*row_by_rows)(T* y, const T* x, ptrdiff_t x_step, const T* b, ptrdiff_t ld, size_t k, size_t n);
+  void (*row_by_columns)(T* y, const T* x, const T* b, ptrdiff_t ld, size_t k, size_t n);
+  void (*outer_product)(T* c, ptrdiff_t ld, const T* a, ptrdiff_t a_step, const T* b, size_t m, size_t n);
   // transposed panels [n, k] of rows [k0, k1) x panels [p0, p1) of panels [k, n]; k0 and, but at the end, k1 whole panels.
   void (*transpose)(T* transposed, const T* panels, size_t k, size_t n, size_t k0, size_t k1, size_t p0, size_t p1);
   // sums[j] (+)= sum over rows of x[r, j], in ascending r, j < n.

@@ -104,8 +104,19 @@ class Workload:
 # Ops, as (attributes, arrays moved by the forward, by the backward). What only copies is left out.
 ELEMENTWISE: dict[str, tuple[dict[str, float | str], int, int]] = {
     "relu": ({}, 2, 3),
+    "relu6": ({}, 2, 3),
     "leaky_relu": ({"negative_slope": 0.01}, 2, 3),
+    "hard_tanh": ({}, 2, 3),
+    "hard_sigmoid": ({}, 2, 3),
+    "hard_swish": ({}, 2, 3),
+    "softsign": ({}, 2, 3),
     "elu": ({"alpha": 1.0}, 2, 3),
+    "selu": ({}, 2, 3),
+    "celu": ({"alpha": 1.0}, 2, 3),
+    "silu": ({}, 2, 3),
+    "mish": ({}, 2, 3),
+    "softplus": ({}, 2, 3),
+    "log_sigmoid": ({}, 2, 3),
     "gelu": ({"approximate": "none"}, 2, 3),
     "gelu_tanh": ({"approximate": "tanh"}, 2, 3),
     "sigmoid": ({}, 2, 3),
@@ -120,7 +131,20 @@ ELEMENTWISE: dict[str, tuple[dict[str, float | str], int, int]] = {
 }
 
 # Bytes that a rule moves for each parameter: parameter and states to and fro, the gradient in.
-RULE_BYTES = {"sgd": 12, "momentum": 20, "adam": 28, "adamw": 28, "rmsprop": 20}
+RULE_BYTES = {
+    "sgd": 12,
+    "momentum": 20,
+    "adam": 28,
+    "adamw": 28,
+    "amsgrad": 36,
+    "rmsprop": 20,
+    "adagrad": 20,
+    "adadelta": 28,
+    "adamax": 28,
+    "nadam": 28,
+    "radam": 28,
+    "lion": 20,
+}
 
 _NETWORKS = (
     Network((4, 64, 64, 2), 32, "mse"),

@@ -6,11 +6,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["backward", "forward", "update"]
+__all__ = ["RULES", "backward", "forward", "update"]
 
 _Array = Any  # of NumPy or JAX
 _Module = Any  # numpy or jax.numpy
+RULES = (
+    "sgd",
+    "momentum",
+    "adam",
+    "adamw",
+    "amsgrad",
+    "rmsprop",
+    "adagrad",
+    "adadelta",
+    "adamax",
+    "lion",
+)  # that update knows
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def forward(xp: _Module, op: str, x: _Array, other: _Array) -> _Array:
@@ -20,8 +33,28 @@ def forward(xp: _Module, op: str, x: _Array, other: _Array) -> _Array:
             return xp.maximum(x, 0)
         case "leaky_relu":
             return xp.where(x > 0, x, 0.01 * x)
-        case "elu":
+        case "relu6":
+            return xp.minimum(xp.maximum(x, 0), 6)
+        case "hard_tanh":
+            return xp.minimum(xp.maximum(x, -1), 1)
+        case "hard_sigmoid":
+            return xp.minimum(xp.maximum(x + 3, 0), 6) / 6
+        case "hard_swish":
+            return x * (xp.minimum(xp.maximum(x + 3, 0), 6) / 6)
+        case "softsign":
+            return x / (1 + abs(x))
+        case "elu" | "celu":
             return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)))
+        case "selu":
+            return _SELU_SCALE * xp.where(x > 0, x, _SELU_ALPHA * xp.expm1(xp.minimum(x, 0)))
+        case "silu":
+            return x / (1 + xp.exp(-x))
+        case "mish":
+            return x * xp.tanh(xp.log1p(xp.exp(x)))
+        case "softplus":
+            return xp.where(x > 20, x, xp.log1p(xp.exp(x)))
+        case "log_sigmoid":
+            return xp.minimum(x, 0) - xp.log1p(xp.exp(-abs(x)))
         case "gelu_tanh":
             return 0.5 * x * (1 + xp.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))))
         case "sigmoid":
@@ -52,8 +85,30 @@ def backward(xp: _Module, op: str, x: _Array, y: _Array, dy: _Array) -> _Array:
             return xp.where(x > 0, dy, 0)
         case "leaky_relu":
             return xp.where(x > 0, dy, 0.01 * dy)
-        case "elu":
+        case "relu6":
+            return xp.where((x > 0) & (x < 6), dy, 0)
+        case "hard_tanh":
+            return xp.where((x > -1) & (x < 1), dy, 0)
+        case "hard_sigmoid":
+            return xp.where((x > -3) & (x < 3), dy / 6, 0)
+        case "hard_swish":
+            return xp.where(x < -3, 0, xp.where(x < 3, dy * (x / 3 + 0.5), dy))
+        case "softsign":
+            return dy / (1 + abs(x)) ** 2
+        case "elu" | "celu":
             return xp.where(x > 0, dy, dy * (y + 1))
+        case "selu":
+            return dy * xp.where(x > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
+        case "silu":
+            s = 1 / (1 + xp.exp(-x))
+            return dy * (s * (1 + x * (1 - s)))
+        case "mish":
+            t = xp.tanh(xp.log1p(xp.exp(x)))
+            return dy * (t + x * (1 - t * t) / (1 + xp.exp(-x)))
+        case "softplus":
+            return xp.where(x > 20, dy, dy / (1 + xp.exp(-x)))
+        case "log_sigmoid":
+            return dy * (1 - xp.exp(y))
         case "gelu_tanh":
             square = x * x
             t = xp.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * (square * x)))
@@ -74,7 +129,7 @@ def backward(xp: _Module, op: str, x: _Array, y: _Array, dy: _Array) -> _Array:
 def update(
     xp: _Module, rule: str, p: _Array, g: _Array, states: Sequence[_Array], t: _Array, rate: float = 1e-3
 ) -> tuple[_Array, ...]:
-    """New parameters and states after step `t` = 1, 2, ... of the rule, with the defaults of `nncore.ops`."""
+    """New parameters and states after step `t` = 1, 2, ... of the rule, with `nncore.ops`'s defaults."""
     if rule == "sgd":
         return (p - rate * g,)
     if rule == "momentum":
@@ -83,8 +138,22 @@ def update(
     if rule == "rmsprop":
         v = 0.99 * states[0] + 0.01 * (g * g)
         return p - rate * g / (xp.sqrt(v) + 1e-8), v
+    if rule == "adagrad":
+        v = states[0] + g * g
+        return p - rate * g / (xp.sqrt(v) + 1e-10), v
+    if rule == "lion":
+        direction = xp.sign(0.9 * states[0] + 0.1 * g)
+        return p - rate * direction, 0.99 * states[0] + 0.01 * g
+    if rule == "adadelta":
+        v = 0.9 * states[0] + 0.1 * (g * g)
+        step = xp.sqrt(states[1] + 1e-6) / xp.sqrt(v + 1e-6) * g
+        return p - rate * step, v, 0.9 * states[1] + 0.1 * (step * step)
     m = 0.9 * states[0] + 0.1 * g
+    if rule == "adamax":
+        u = xp.maximum(0.999 * states[1], abs(g) + 1e-8)
+        return p - rate / (1 - 0.9**t) * m / u, m, u
     v = 0.999 * states[1] + 0.001 * (g * g)
     decayed = p * (1 - rate * 0.01) if rule == "adamw" else p
-    denominator = xp.sqrt(v) / xp.sqrt(1 - 0.999**t) + 1e-8
-    return decayed - rate / (1 - 0.9**t) * m / denominator, m, v
+    largest = (xp.maximum(states[2], v),) if rule == "amsgrad" else ()
+    denominator = xp.sqrt(largest[0] if largest else v) / xp.sqrt(1 - 0.999**t) + 1e-8
+    return decayed - rate / (1 - 0.9**t) * m / denominator, m, v, *largest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from functools import partial
 
@@ -49,7 +50,7 @@ class Native(Contender):
     def elementwise(self, spec: Elementwise) -> Case:
         """The op of `nncore.ops`, into an array that is there."""
         x, dy, out = case.elementwise_arrays(spec)
-        name = spec.op.removesuffix("_tanh")
+        name = "gelu" if spec.op == "gelu_tanh" else spec.op
         attrs = dict(ELEMENTWISE[spec.op][0])
         if name == "dropout":
             attrs |= {"seed": 1, "node": 0, "step": 0}
@@ -65,15 +66,12 @@ class Native(Contender):
         p, g = case.update_arrays(spec)
         start = p.copy()
         rule = getattr(ops, f"{spec.rule}_step")
+        counted = "iteration" in inspect.signature(rule).parameters
         arrays = [p, g, *(np.zeros_like(p) for _ in range((RULE_BYTES[spec.rule] - 12) // 8))]
         count = itertools.count(1)
 
         def run() -> None:
-            rule(
-                *arrays,
-                learning_rate=1e-3,
-                **({"iteration": next(count)} if spec.rule in ("momentum", "adam", "adamw") else {}),
-            )
+            rule(*arrays, learning_rate=1e-3, **({"iteration": next(count)} if counted else {}))
 
         def check() -> Array:
             run()

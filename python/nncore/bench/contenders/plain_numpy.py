@@ -47,8 +47,10 @@ class NumPy(Contender):
             run = partial(single[spec.op], x, out=out)
         return Case(run, run)
 
-    def update(self, spec: Update) -> Case:
+    def update(self, spec: Update) -> Case | None:
         """The rule, in place."""
+        if spec.rule not in _IN_PLACE:
+            return None  # PyTorch has these
         p, g = case.update_arrays(spec)
         start = p.copy()
         states = [np.zeros_like(p) for _ in range((RULE_BYTES[spec.rule] - 12) // 8)]
@@ -95,6 +97,9 @@ class NumPy(Contender):
             return case.mean_loss(spec, y[:1000], model.outputs(x[:1000]))
 
         return Case(run, check)
+
+
+_IN_PLACE = ("sgd", "momentum", "adam", "adamw", "rmsprop")
 
 
 def _update(rule: str, p: Array, g: Array, states: list[Array], scratch: tuple[Array, Array], t: int, rate: float) -> None:

@@ -16,6 +16,7 @@ __all__ = ["Compiled", "Loader", "Torch"]
 
 _Tensor = Any  # this file is read where PyTorch is not installed
 _Call = Callable[..., Any]
+_SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale
 
 
 class Torch(Contender):
@@ -55,7 +56,18 @@ class Torch(Contender):
         functions: dict[str, _Call] = {
             "relu": partial(torch.clamp_min, x, 0, out=out),
             "leaky_relu": partial(aten.leaky_relu.out, x, 0.01, out=out),
+            "relu6": partial(torch.clamp, x, 0, 6, out=out),
+            "hard_tanh": partial(aten.hardtanh.out, x, out=out),
+            "hard_sigmoid": partial(aten.hardsigmoid.out, x, out=out),
+            "hard_swish": partial(aten.hardswish.out, x, out=out),
+            "softsign": partial(torch.nn.functional.softsign, x),
             "elu": partial(aten.elu.out, x, out=out),
+            "selu": partial(torch.selu, x),
+            "celu": partial(torch.celu, x),
+            "silu": partial(aten.silu.out, x, out=out),
+            "mish": partial(aten.mish.out, x, out=out),
+            "softplus": partial(aten.softplus.out, x, out=out),
+            "log_sigmoid": partial(torch.nn.functional.logsigmoid, x),
             "gelu": partial(aten.gelu.out, x, out=out),
             "gelu_tanh": partial(aten.gelu.out, x, approximate="tanh", out=out),
             "sigmoid": partial(torch.sigmoid, x, out=out),
@@ -79,7 +91,18 @@ class Torch(Contender):
         functions: dict[str, _Call] = {
             "relu": partial(aten.threshold_backward.grad_input, dy, x, 0, grad_input=out),
             "leaky_relu": partial(aten.leaky_relu_backward.grad_input, dy, x, 0.01, False, grad_input=out),
+            "relu6": partial(aten.hardtanh_backward.grad_input, dy, x, 0, 6, grad_input=out),
+            "hard_tanh": partial(aten.hardtanh_backward.grad_input, dy, x, -1, 1, grad_input=out),
+            "hard_sigmoid": partial(aten.hardsigmoid_backward.grad_input, dy, x, grad_input=out),
+            "hard_swish": partial(aten.hardswish_backward, dy, x),
+            "softsign": lambda: dy / (1 + x.abs()).square(),
             "elu": partial(aten.elu_backward.grad_input, dy, 1.0, 1.0, 1.0, False, x, grad_input=out),
+            "selu": partial(aten.elu_backward.grad_input, dy, *_SELU, 1.0, False, x, grad_input=out),
+            "celu": partial(aten.elu_backward.grad_input, dy, 1.0, 1.0, 1.0, False, x, grad_input=out),
+            "silu": partial(aten.silu_backward.grad_input, dy, x, grad_input=out),
+            "mish": partial(aten.mish_backward, dy, x),
+            "softplus": partial(aten.softplus_backward.grad_input, dy, x, 1, 20, grad_input=out),
+            "log_sigmoid": partial(aten.log_sigmoid_backward, dy, x, aten.log_sigmoid_forward(x)[1]),
             "gelu": partial(aten.gelu_backward.grad_input, dy, x, grad_input=out),
             "gelu_tanh": partial(aten.gelu_backward.grad_input, dy, x, approximate="tanh", grad_input=out),
             "sigmoid": partial(aten.sigmoid_backward.grad_input, dy, y, grad_input=out),
@@ -98,12 +121,20 @@ class Torch(Contender):
             "momentum": partial(optim.SGD, momentum=0.9, fused=True),
             "adam": partial(optim.Adam, eps=case.EPSILON, fused=True),
             "adamw": partial(optim.AdamW, eps=case.EPSILON, fused=True),
+            "amsgrad": partial(optim.Adam, eps=case.EPSILON, amsgrad=True, fused=True),
             "rmsprop": partial(optim.RMSprop, eps=case.EPSILON, foreach=True),
+            "adagrad": partial(optim.Adagrad, fused=True),
+            "adadelta": partial(optim.Adadelta, foreach=True),
+            "adamax": partial(optim.Adamax, foreach=True),
+            "nadam": partial(optim.NAdam, foreach=True),
+            "radam": partial(optim.RAdam, foreach=True),
         }
         return makers[rule](parameters, lr=rate)
 
-    def update(self, spec: Update) -> Case:
+    def update(self, spec: Update) -> Case | None:
         """`step` of an optimizer."""
+        if spec.rule == "lion":
+            return None
         p, g = map(self.torch.from_numpy, case.update_arrays(spec))
         start = p.clone()
         p.requires_grad_()

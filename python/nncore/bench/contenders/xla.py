@@ -82,8 +82,10 @@ class Jax(Contender):
             return self.jax.vjp(partial(self._forward, op, other=None), x)[1](dy)[0]
         return formulas.backward(self.jax.numpy, op, x, y, dy)
 
-    def update(self, spec: Update) -> Case:
+    def update(self, spec: Update) -> Case | None:
         """A jitted rule on donated buffers."""
+        if spec.rule not in formulas.RULES:
+            return None
         jax = self.jax
         p, g = case.update_arrays(spec)
         jitted = jax.jit(
