@@ -81,7 +81,8 @@ def test_steps_from_python_are_whole_and_counted():
     a = nn.Input((32,))
     model = nn.Model(a, [nn.Dense(64, name="u")(a), nn.Dense(1, name="v")(a)])
     model.compile("adam", "mse")
-    interrupted(lambda: model.fit(X, [X[:, :1].repeat(64, 1), X[:, :1]], batch_size=10, epochs=50, verbose=0))
+    targets = [X[:, :1].repeat(64, 1), X[:, :1]]
+    interrupted(lambda: model.fit(X, targets, batch_size=10, epochs=50, verbose=0), after=1.0)
     assert model.engine.iterations * 10 == model.history.unfinished["samples"] > 0
 
 

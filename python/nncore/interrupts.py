@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 __all__ = ["Interrupts"]
 
@@ -13,34 +13,41 @@ _Result = TypeVar("_Result")
 
 
 class Interrupts:
-    """Keeps KeyboardInterrupt back for a short time, where Python's own handler would raise it.
+    """Inside a ``with``, keeps KeyboardInterrupt back for short times, where Python's own handler would raise it.
 
     Without this it would be raised between a native call and the use of what the call returned. A second Ctrl-C is not kept
     back: it ends a layer written in Python that does not end.
     """
 
     def __init__(self) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        self._active = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         self._holding = self._pressed = False
+
+    def __enter__(self) -> Self:
+        handler = signal.getsignal(signal.SIGINT)
+        ours = handler is signal.default_int_handler or isinstance(getattr(handler, "__self__", None), Interrupts)
+        self._previous = handler if ours and threading.current_thread() is threading.main_thread() else None
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A handler that the program has installed meanwhile stays.
+        if self._previous is not None and signal.getsignal(signal.SIGINT) == self._press:
+            signal.signal(signal.SIGINT, self._previous)
 
     def hold(self, function: Callable[..., _Result], *arguments: object) -> _Result:
         """``function(*arguments)``; from its beginning until `release`, Ctrl-C is kept back."""
-        if self._active:
-            self._holding = True
-            signal.signal(signal.SIGINT, self._press)
+        self._holding = True
         return function(*arguments)
 
     def _press(self, *_: object) -> None:
-        if self._pressed:
+        if self._pressed or not self._holding:
             raise KeyboardInterrupt
         self._pressed = True
 
     def release(self) -> None:
         """Let Ctrl-C through again; a KeyboardInterrupt if there was one meanwhile."""
-        if self._holding:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._holding = False
+        self._holding = False
         if self._pressed:
             self._pressed = False
             raise KeyboardInterrupt

@@ -29,9 +29,20 @@ if TYPE_CHECKING:
 __all__ = ["ANY_GRAPH", "Network", "check_groups", "generator"]
 
 
+class _Key(np.random.bit_generator.ISeedSequence):
+    """A key as it is: ``Philox(key=...)`` would ask the system for entropy first, which takes longer than a short epoch."""
+
+    def __init__(self, *words: int) -> None:
+        self._words = np.array(words, np.uint64)
+
+    def generate_state(self, n_words: int, dtype: npt.DTypeLike = np.uint32) -> Array:
+        return self._words
+
+
 def generator(seed: int, key: int) -> np.random.Generator:
-    """Random numbers of their own for each `key` beside one `seed`."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, key], dtype=np.uint64)))
+    """Random numbers of their own for each `key` beside one `seed`: those of ``Philox(key=[seed, key])``."""
+    seeds: Any = _Key(seed, key)  # NumPy's stubs know SeedSequence only
+    return np.random.Generator(np.random.Philox(seeds))
 
 
 class Network(Layer):

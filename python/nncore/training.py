@@ -122,14 +122,14 @@ def fit(
     plan = Plan(feed, validation, bool(shuffle), epochs, params["initial_epoch"], folder, found)
     model.history, model.stop_training = History(), False
     try:
-        with Progress(verbose, epochs, first=plan.first) as progress:
-            _train(model, plan, called, progress)
+        with Progress(verbose, epochs, first=plan.first) as progress, Interrupts() as interrupts:
+            _train(model, plan, called, progress, interrupts)
     finally:
         called.call("close")
     return model.history
 
 
-def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress) -> None:
+def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress, interrupts: Interrupts) -> None:
     """The epochs of a plan."""
     logs: Logs = {}
     callbacks.call("on_train_begin", logs)
@@ -142,7 +142,7 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
             break
         began, weights = time.perf_counter(), "those before that step. Is the learning rate too high?"
         callbacks.call("on_epoch_begin", epoch, {})
-        training = _Epoch(model, plan.feed, progress, callbacks)
+        training = _Epoch(model, plan.feed, progress, interrupts, callbacks)
         try:
             logs = training.run(_order(model) if plan.shuffle else None)
             rate = _learning_rate(model)
@@ -160,9 +160,11 @@ def _train(model: Model, plan: Plan, callbacks: CallbackList, progress: Progress
             error.add_note(f"in epoch {epoch + 1}; the weights are {weights}")
             raise
         progress.end(logs)
-        model.history.append(epoch, logs, rate, time.perf_counter() - began)
+        interrupts.hold(model.history.append, epoch, logs, rate, time.perf_counter() - began)
+        interrupts.release()
         callbacks.call("on_epoch_end", epoch, logs)
-        model.history.amend(logs)
+        interrupts.hold(model.history.amend, logs)
+        interrupts.release()
         if plan.folder is not None:
             plan.folder.save(model, epoch + 1, callbacks, plan.feeds)
     callbacks.call("on_train_end", logs)
@@ -199,7 +201,8 @@ def partial_fit(
     feed = make_feed(model, x, y, sample_weight, positive(batch_size, "batch_size"), 1, class_weight)
     if isinstance(model.optimizer, LBFGS):
         raise ValueError("optimizer: expected one of steps, which has no use for all samples at once, got LBFGS")
-    logs = _Epoch(model, feed, Progress(0), None).run(_order(model) if shuffle else None)
+    with Interrupts() as interrupts:
+        logs = _Epoch(model, feed, Progress(0), interrupts).run(_order(model) if shuffle else None)
     model._epochs += 1
     return logs
 
@@ -239,8 +242,11 @@ def _learning_rate(model: Model) -> float:
 class _Epoch:
     """One pass of training: as few calls of the engine as there can be, or one for each step if a callback asks for it."""
 
-    def __init__(self, model: Model, feed: Feed, progress: Progress, callbacks: CallbackList | None) -> None:
+    def __init__(
+        self, model: Model, feed: Feed, progress: Progress, interrupts: Interrupts, callbacks: CallbackList | None = None
+    ) -> None:
         self._model, self._feed, self._progress, self._callbacks = model, feed, progress, callbacks
+        self._interrupts = interrupts
         self._means: Callable[[], Logs] = dict
         self._samples = self._batch = 0
 
@@ -249,7 +255,7 @@ class _Epoch:
         model, totals = self._model, Totals(("loss", *self._model._objectives[0].names))
         by_step = self._callbacks is not None and self._callbacks.wants_batches
         step: Any = partial(model._step if model._stepwise else model._run, True)
-        interrupts = Interrupts()
+        interrupts = self._interrupts
         if not isinstance(model.optimizer, LBFGS):  # a call of which takes its time, and changes nothing if it is ended
             step = partial(interrupts.hold, step)
         self._progress.start(self._feed.samples)
