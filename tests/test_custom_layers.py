@@ -313,6 +313,8 @@ SCRIPT = """
 import json, os, signal, threading, time
 import numpy as np, nncore as nn
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
+
 class Slow(nn.Layer):
     def forward(self, x):
         time.sleep(0.01)

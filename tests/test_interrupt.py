@@ -18,6 +18,14 @@ Y = RNG.integers(0, 4, len(X))
 ANSWER = 0.2  # seconds
 
 
+@pytest.fixture(autouse=True)
+def python_handles_interrupts():
+    """Also where a shell started the tests in the background, and so with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def make():
     model = nn.Sequential([nn.Input((32,)), nn.Dense(256, activation="tanh"), nn.Dropout(0.1), nn.Dense(4)])
     model.compile(nn.Adam(1e-3), "cross_entropy", ["accuracy"], seed=1)
