@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nncore as nn
+import processes
 from test_checkpoints import OPTIMIZERS, X, Y, digest, make, several_outputs
 
 
@@ -127,17 +128,12 @@ def test_inside_averaged_weights_there_are_no_copies():
         copy.deepcopy(model)
 
 
-def work(model, x, y):
-    model.fit(x, y, batch_size=16, verbose=0)
-    return digest(model), model
-
-
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_models_go_to_other_processes_and_come_back(method):
     model = fitted()
     with multiprocessing.get_context(method).Pool(1) as pool:
-        there, returned = pool.apply(work, (model, X, Y))
+        there, returned = pool.apply_async(processes.train, (model, X, Y)).get(timeout=60)
     model.fit(X, Y, batch_size=16, verbose=0)
     assert there == digest(model) == digest(returned)
 
