@@ -55,6 +55,9 @@ def test_predictions_are_those_of_the_long_way(x):
     model = _model()
     wanted = np.concatenate([model.predict(x[i : i + 5].tolist()) for i in range(0, 12, 5)])
     assert model.predict(x).tobytes() == wanted.tobytes()
+    assert model.predict(x, batch_size=5).tobytes() == wanted.tobytes()
+    with pytest.raises(ValueError, match="batch_size: expected an integer >= 1, got 0"):
+        model.predict(x, batch_size=0)
 
 
 def test_one_output_takes_vectors_and_columns():

@@ -266,8 +266,10 @@ class Model(Steppable):
         Raises:
             TypeError, ValueError: `x` is no array of samples of the model's input shape.
         """
-        if self._engine is not None and batch_size == 256 and (plain := self._engine.predict_plain(x)) is not None:
-            return self._outputs.join([plain])
+        if self._engine is not None and type(batch_size) is int and batch_size > 0:
+            plain = self._engine.predict_plain(x)
+            if plain is not None:
+                return self._outputs.join([plain])
         arrays, batch_size = self._samples(x), positive(batch_size, "batch_size")
         rows = len(arrays[0])
         if rows <= _FIRST_SLICE:
