@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -140,3 +143,46 @@ def test_dropout_draws_anew_at_each_step():
     for _ in range(4):
         assert models[0].train_on_batch(x, y) == models[1].train_on_batch(x.tolist(), y.tolist())
     _assert_same_bits(*models)
+
+
+@pytest.mark.parametrize("made", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), nn.Sequential.clone])
+def test_a_copy_has_a_way_of_its_own(made):
+    model = _model()
+    x, y = X.astype(np.float32), VALUES.astype(np.float32)
+    model.train_on_batch(x, y)
+    model.train_on_batch(x, y)
+    twin = made(model)
+    before = [w.tobytes() for w in model.get_weights()]
+    twin_before = [w.tobytes() for w in twin.get_weights()]
+    twin.train_on_batch(x, y)
+    assert [w.tobytes() for w in model.get_weights()] == before
+    assert [w.tobytes() for w in twin.get_weights()] != twin_before
+
+
+def test_frozen_layers_stay():
+    model = _model()
+    x, y = X.astype(np.float32), VALUES.astype(np.float32)
+    model.train_on_batch(x, y)
+    model.train_on_batch(x, y)
+    model.freeze("dense")
+    before = [w.tobytes() for w in model.get_weights()]
+    model.train_on_batch(x, y)
+    assert [w.tobytes() == b for w, b in zip(model.get_weights(), before, strict=True)] == [True, True, False, False]
+
+
+def test_layers_in_python_see_batches_of_the_size_that_is_asked_for():
+    class Counted(nn.Layer):
+        rows = ()
+
+        def forward(self, x):
+            self.rows = (*self.rows, len(x))
+            return x
+
+        def backward(self, x, y, dy):
+            return dy
+
+    layer = Counted()
+    model = nn.Sequential([nn.Input((5,)), layer])
+    model.predict(X.astype(np.float32), batch_size=5)
+    model.predict(X.astype(np.float32), batch_size=5)
+    assert layer.rows == (5, 5, 2) * 2

@@ -28,7 +28,7 @@ void register_engine(py::module_& module) {
       .def("backward", &PyEngine::backward, py::arg("gradients"))
       .def("update", &PyEngine::update, py::arg("rule"), py::arg("rates"))
       .def("predict", &PyEngine::predict, py::arg("inputs"), py::arg("batch_size"))
-      .def("predict_plain", &PyEngine::predict_plain, py::arg("x"))
+      .def("predict_plain", &PyEngine::predict_plain, py::arg("x"), py::arg("batch_size"))
       .def("run", &PyEngine::run, py::arg("inputs"), py::arg("target"), py::arg("indices"), py::arg("sample_weight"),
            py::arg("order"), py::arg("start"), py::arg("batch_size"), py::arg("loss"), py::arg("ignored"),
            py::arg("metrics"), py::arg("rule"), py::arg("rates"), py::arg("deadline"), py::arg("sums"))

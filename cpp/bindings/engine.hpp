@@ -153,14 +153,14 @@ class PyEngine {
 
   // Predictions for one array of few samples that the engine reads as it lies, to a network with one output; None for
   // others.
-  py::object predict_plain(const py::object& x) {
-    if (input_shapes_.size() != 1 || output_shapes_.size() != 1) return py::none();
+  py::object predict_plain(const py::object& x, size_t batch_size) {
+    if (batch_size == 0 || input_shapes_.size() != 1 || output_shapes_.size() != 1) return py::none();
     const std::optional<SampleArray> samples = plain_samples(x, input_shapes_[0]);
     if (!samples || samples->rows == 0 || samples->rows > kFewRows) return py::none();
     std::vector<void*> raw;
     std::vector<py::array> outputs = new_arrays(output_shapes_, samples->rows, raw);
     const py::gil_scoped_release release;
-    engine_->predict({*samples}, samples->rows, raw);
+    engine_->predict({*samples}, batch_size, raw);
     return std::move(outputs[0]);
   }
 

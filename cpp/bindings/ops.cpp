@@ -95,8 +95,9 @@ bool rows_backward_of(const std::string& name, const py::array& y, const py::arr
   return true;
 }
 
-void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,
-                uint32_t step) {
+// f(kernels, out, x, n) for arrays of `rows` rows, n elements each.
+template <class F>
+void by_rows(const py::array& x, const py::array& out, size_t rows, const F& f) {
   expect_size(out, x.size(), "out");
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
@@ -104,33 +105,28 @@ void dropout_of(const py::array& x, const py::array& out, size_t rows, double ra
     T* to = contiguous<T>(out, "out", true);
     const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
     const py::gil_scoped_release release;
-    dropout(kernels<T>(), to, from, rows, n, rate, seed, node, step);
+    f(kernels<T>(), to, from, n);
+  });
+}
+
+void dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,
+                uint32_t step) {
+  by_rows(x, out, rows, [&](const auto& kernels, auto* to, const auto* from, size_t n) {
+    dropout(kernels, to, from, rows, n, rate, seed, node, step);
   });
 }
 
 void alpha_dropout_of(const py::array& x, const py::array& out, size_t rows, double rate, uint64_t seed, uint32_t node,
                       uint32_t step, bool backward) {
-  expect_size(out, x.size(), "out");
-  with_type(x, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = contiguous<T>(x, "x");
-    T* to = contiguous<T>(out, "out", true);
-    const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
-    const py::gil_scoped_release release;
-    alpha_dropout(kernels<T>(), to, from, rows, n, rate, seed, node, step, backward);
+  by_rows(x, out, rows, [&](const auto& kernels, auto* to, const auto* from, size_t n) {
+    alpha_dropout(kernels, to, from, rows, n, rate, seed, node, step, backward);
   });
 }
 
 void gaussian_noise_of(const py::array& x, const py::array& out, size_t rows, double stddev, uint64_t seed, uint32_t node,
                        uint32_t step) {
-  expect_size(out, x.size(), "out");
-  with_type(x, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = contiguous<T>(x, "x");
-    T* to = contiguous<T>(out, "out", true);
-    const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
-    const py::gil_scoped_release release;
-    gaussian_noise(kernels<T>(), to, from, rows, n, stddev, seed, node, step);
+  by_rows(x, out, rows, [&](const auto& kernels, auto* to, const auto* from, size_t n) {
+    gaussian_noise(kernels, to, from, rows, n, stddev, seed, node, step);
   });
 }
 

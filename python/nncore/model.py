@@ -267,7 +267,7 @@ class Model(Steppable):
             TypeError, ValueError: `x` is no array of samples of the model's input shape.
         """
         if self._engine is not None and type(batch_size) is int and batch_size > 0:
-            plain = self._engine.predict_plain(x)
+            plain = self._engine.predict_plain(x, batch_size)
             if plain is not None:
                 return self._outputs.join([plain])
         arrays, batch_size = self._samples(x), positive(batch_size, "batch_size")

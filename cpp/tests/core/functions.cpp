@@ -37,7 +37,7 @@ class Stored {
 };
 
 TEST_CASE_TEMPLATE("matmul: every mixture of strides", T, float, double) {
-  const size_t sizes[][3] = {{1, 1, 1}, {1, 40, 33}, {33, 40, 1}, {2, 3, 5}, {40, 17, 50}};
+  const size_t sizes[][3] = {{1, 1, 1}, {1, 40, 33}, {33, 40, 1}, {20, 1, 33}, {1, 9, 4200}, {2, 3, 5}, {40, 17, 50}};
   for_each_isa<T>([&](const Kernels<T>& kernels) {
     for (const auto& size : sizes)
       for (int kinds = 0; kinds < Stored<T>::kKinds * Stored<T>::kKinds * Stored<T>::kKinds; ++kinds) {

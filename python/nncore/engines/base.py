@@ -177,6 +177,6 @@ class Engine(ABC):
         """
         return None
 
-    def predict_plain(self, x: object) -> Array | None:
+    def predict_plain(self, x: object, batch_size: int) -> Array | None:
         """A short way for `predict` on one array, where this engine has one; None if `x` needs conversion."""
         return None

@@ -182,9 +182,9 @@ class NativeEngine(Engine):
         encoded, shape = loss.encoded(output), loss.row.target_shape(output)
         return _core.Step(self._core, encoded, metrics, self._encoded(rule), indices, low, high, shape)
 
-    def predict_plain(self, x: object) -> Array | None:
+    def predict_plain(self, x: object, batch_size: int) -> Array | None:
         """See `Engine.predict_plain`."""
-        return None if self._index_counts else self._core.predict_plain(x)
+        return None if self._index_counts else self._core.predict_plain(x, batch_size)
 
     def _encoded(self, rule: RuleSpec) -> EncodedRule:
         return rule.encode_for([p.name for p in self.graph.parameters]) if rule.groups else rule.encoded
