@@ -40,7 +40,6 @@ def test_demo_learns_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_demo_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str) -> None:
-    pytest.importorskip("matplotlib")
     model, plot = tmp_path / "m.safetensors", tmp_path / "curve"
     command = ["demo", "--epochs", "1", "--seed", "5", "--engine", engine, "--out", str(model), "--plot", str(plot)]
     assert cli.main(command) == 0

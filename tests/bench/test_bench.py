@@ -271,7 +271,6 @@ def test_markdown(data, tmp_path):
 
 
 def test_plot(data, tmp_path):
-    pytest.importorskip("matplotlib")
     for results in (data["results"], []):
         report.plot({**data, "results": results}, tmp_path / "a")
         assert (tmp_path / "a").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

@@ -73,7 +73,8 @@ def test_what_speaks_arrow_is_a_table():
 
 
 def test_pandas_frames_are_tables():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["x", "y", "x"], "t": [1, 2, 3]})[::-1]
     schema = TableSchema.fit(frame, "t", missing="mean")
     assert schema.feature_names == ("a", "b=x", "b=y")
@@ -82,7 +83,8 @@ def test_pandas_frames_are_tables():
 
 
 def test_polars_frames_are_tables():
-    polars = pytest.importorskip("polars")
+    import polars
+
     kind = polars.Series(["u", "v", "u"], dtype=polars.Categorical)
     frame = polars.DataFrame({"a": [1, None, 3], "b": ["x", "y", None], "c": kind, "t": [True, False, True]})
     schema = TableSchema.fit(frame, "t", missing="most_frequent")

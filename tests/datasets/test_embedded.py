@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import nncore.datasets
 from nncore.datasets import load_digits, load_iris, xor
@@ -36,7 +35,8 @@ def test_iris() -> None:
 
 
 def test_same_as_scikit_learn() -> None:
-    sklearn = pytest.importorskip("sklearn.datasets")
+    from sklearn import datasets as sklearn
+
     for ours, theirs in ((load_digits, sklearn.load_digits), (load_iris, sklearn.load_iris)):
         bundle = theirs()
         x, y = ours()
