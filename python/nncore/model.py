@@ -140,7 +140,8 @@ class Model(Steppable):
             RuntimeError: the model is not compiled with a loss.
             TypeError, ValueError: arrays or options that do not fit; nothing has changed (with an iterable: since the
                 batch before the bad one).
-            FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step.
+            FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step. The message
+                names the step, and the first layer whose output was not finite.
             OSError: a checkpoint cannot be written or read.
 
         Source: Keras ``Model.fit`` (which divides by the number of samples, not by their weights);
@@ -253,7 +254,11 @@ class Model(Steppable):
                 return None
             self._forward_rows, self._has_gradients = None, False
             rates = optimizer.rates(engine.iterations, self._epochs, 1) if optimizer.scheduled else _NO_RATES
-            means = step(x, y, rates)
+            try:
+                means = step(x, y, rates)
+            except FloatingPointError as error:
+                self._tell_origin(error, x)
+                raise
             return None if means is None else dict(zip(names, means, strict=True))
 
         return short
@@ -378,7 +383,16 @@ class Model(Steppable):
             result = self._steps.run(None, *data)
             self._minimize(optimizer, *data[:3])
             return result
-        return self._steps.run((optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1)), *data)
+        try:
+            return self._steps.run((optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, 1)), *data)
+        except FloatingPointError as error:
+            self._tell_origin(error, data[0], *data[3:6])
+            raise
+
+    def _tell_origin(self, error: FloatingPointError, *batch: Any) -> None:  # noqa: ANN401 - as divergence.tell takes it
+        from nncore import divergence  # here: most training needs none of it
+
+        divergence.tell(error, self.engine, *batch)
 
     def _run(
         self,
@@ -402,20 +416,26 @@ class Model(Steppable):
                 return result
             batches = math.ceil(((len(x) if order is None else len(order)) - start) / batch_size)
             rule, rates = optimizer.spec, optimizer.rates(self.engine.iterations, self._epochs, batches)
-        return self.engine.run(
-            [x] if isinstance(x, np.ndarray) else x.present,
-            target,
-            order=order,
-            start=start,
-            batch_size=batch_size,
-            loss=objective.loss.spec,
-            metrics=objective.engine_metrics,
-            rule=rule,
-            rates=rates,
-            deadline=_DEADLINE,
-            sums=sums,
-            sample_weight=sample_weight,
-        )
+        draws = self.engine.draws
+        try:
+            return self.engine.run(
+                [x] if isinstance(x, np.ndarray) else x.present,
+                target,
+                order=order,
+                start=start,
+                batch_size=batch_size,
+                loss=objective.loss.spec,
+                metrics=objective.engine_metrics,
+                rule=rule,
+                rates=rates,
+                deadline=_DEADLINE,
+                sums=sums,
+                sample_weight=sample_weight,
+            )
+        except FloatingPointError as error:
+            if train:  # the steps before the one that failed were whole
+                self._tell_origin(error, x, order, start + (self.engine.draws - draws) * batch_size, batch_size)
+            raise
 
     def _minimize(self, optimizer: LBFGS, x: Structured, target: Structured, sample_weight: Structured) -> None:
         targets, weights = columns(target), None if sample_weight is None else columns(sample_weight)

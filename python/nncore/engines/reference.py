@@ -105,6 +105,13 @@ class ReferenceEngine(Engine):
             self.draws += 1
         return [values[i].copy() for i in self.graph.outputs]
 
+    def first_not_finite(self, inputs: Sequence[Array]) -> int | None:
+        """The first node whose output for the training batch `inputs` has NaN or infinity; None if there is none."""
+        with self._whole_step():
+            self._forward(inputs, training=True)
+        values, self._pass = [] if self._pass is None else self._pass[0], None
+        return next((i for i, value in enumerate(values) if not np.isfinite(value).all()), None)
+
     def _calls(self) -> dict[int, Call]:
         """Of the training pass that `_forward` made."""
         return {} if self._pass is None else self._pass[1]
