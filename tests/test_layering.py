@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "frames": set(),
     "data": {"datasets", "foreign"},
     "datasets": set(),
-    "engines": {"_core", "graph", "optable", "reference"},
+    "engines": {"_core", "graph", "optable", "reference", "turns"},
     "foreign": set(),
     "graph": {"optable"},
     "initializers": {"graph", "optable"},

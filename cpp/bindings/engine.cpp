@@ -18,6 +18,8 @@ void register_engine(py::module_& module) {
                     const std::string&, uint64_t, const std::map<size_t, py::object>&>(),
            py::arg("nodes"), py::arg("parameters"), py::arg("inputs"), py::arg("outputs"), py::arg("dtype"),
            py::arg("seed"), py::arg("functions") = std::map<size_t, py::object>())
+      .def("__enter__", &PyEngine::hold)
+      .def("__exit__", [](PyEngine& engine, const py::args&) { engine.release(); })
       .def("get_parameter", &PyEngine::get_parameter, py::arg("index"))
       .def("set_parameter", &PyEngine::set_parameter, py::arg("index"), py::arg("value"))
       .def("get_gradient", &PyEngine::get_gradient, py::arg("index"))

@@ -84,6 +84,12 @@ class PyEngine {
     engine_ = make_engine(graph, dtype_.equal(py::dtype::of<double>()), seed);
   }
 
+  void hold() {
+    const py::gil_scoped_release release;
+    engine_->hold();
+  }
+  void release() { engine_->release(); }
+
   py::array get_parameter(size_t index) {
     return parameter_sized(index, [&](void* out) { engine_->get_parameter(index, out); });
   }

@@ -28,6 +28,9 @@ class EngineOf final : public Engine {
     seed = key;
   }
 
+  void hold() override { mutex_.hold(); }
+  void release() override { mutex_.release(); }
+
   std::vector<int64_t> parameter_shape(size_t parameter) const override { return network_.layout(parameter).shape; }
 
   void get_parameter(size_t parameter, void* out) override {

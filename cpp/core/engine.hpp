@@ -85,6 +85,10 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // Between the two, calls of this thread follow each other without one of another thread.
+  virtual void hold() = 0;
+  virtual void release() = 0;
+
   virtual std::vector<int64_t> parameter_shape(size_t parameter) const = 0;
   virtual void get_parameter(size_t parameter, void* out) = 0;
   virtual void set_parameter(size_t parameter, const void* values) = 0;

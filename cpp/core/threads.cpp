@@ -92,9 +92,7 @@ int threads_for(double multiply_adds) {
   return worth < 2 ? 1 : static_cast<int>(std::min(worth, static_cast<double>(max_threads())));
 }
 
-void ForkAwareMutex::lock() {
-  if (owner_.load() == std::this_thread::get_id())
-    throw std::runtime_error("this model is running: code that it calls, such as a layer of one's own, cannot use it");
+void ForkAwareMutex::take() {
   if (forks_.load() == fork_count()) {
     mutex_.lock();
   } else if (!mutex_.try_lock()) {
@@ -104,9 +102,32 @@ void ForkAwareMutex::lock() {
   owner_.store(std::this_thread::get_id());
 }
 
-void ForkAwareMutex::unlock() {
+void ForkAwareMutex::leave() {
   owner_.store(std::thread::id());
   mutex_.unlock();
+}
+
+void ForkAwareMutex::lock() {
+  if (!is_mine()) {
+    take();
+  } else if (locked_) {
+    throw std::runtime_error("this model is running: code that it calls, such as a layer of one's own, cannot use it");
+  }
+  locked_ = true;
+}
+
+void ForkAwareMutex::unlock() {
+  locked_ = false;
+  if (holds_ == 0) leave();
+}
+
+void ForkAwareMutex::hold() {
+  if (!is_mine()) take();
+  ++holds_;
+}
+
+void ForkAwareMutex::release() {
+  if (--holds_ == 0 && !locked_) leave();
 }
 
 void Barrier::wait(int size) {

@@ -62,11 +62,21 @@ class ForkAwareMutex {
  public:
   void lock();
   void unlock();
+  // Between the two the thread may lock and unlock, again and again, and no other thread comes in between.
+  void hold();
+  void release();
 
  private:
+  bool is_mine() const { return owner_.load() == std::this_thread::get_id(); }
+  void take();
+  void leave();
+
   std::mutex mutex_;
   std::atomic<unsigned> forks_{fork_count()};
-  std::atomic<std::thread::id> owner_{std::thread::id()};  // a thread that holds it already is refused, not left waiting
+  std::atomic<std::thread::id> owner_{
+      std::thread::id()};  // a thread that has locked it already is refused, not left waiting
+  int holds_ = 0;          // that have not been released; the owner's, as is what follows
+  bool locked_ = false;    // inside such a hold
 };
 
 // What a thread of a parallel region knows of it.

@@ -47,7 +47,8 @@ def load(model: Network, path: str | os.PathLike[str]) -> None:
         state.check(model, content.get("model"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: not a checkpoint of such a model: {error}") from None
-    state.restore(model, content["model"])
+    with model._turns.take("load_checkpoint", within=True):
+        state.restore(model, content["model"])
 
 
 class Folder:

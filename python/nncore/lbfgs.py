@@ -250,18 +250,20 @@ class LBFGS:
         draws = engine.draws
 
         def put(vector: Vector) -> None:
-            for (i, shape), part in zip(places, np.split(vector, ends), strict=True):
-                engine.set_parameter(i, part.reshape(shape))
+            with engine.held():
+                for (i, shape), part in zip(places, np.split(vector, ends), strict=True):
+                    engine.set_parameter(i, part.reshape(shape))
 
         def take(get: Callable[[int], Array]) -> Vector:
             return np.concatenate([np.asarray(get(i), np.float64).ravel() for i, _ in places])
 
         def evaluate(vector: Vector) -> tuple[float, Vector]:
-            put(vector)
-            engine.draws = draws
-            value, gradients = loss(engine.forward(inputs, training=True))
-            engine.backward(gradients)
-            return value + engine.penalty(), take(engine.get_gradient)
+            with engine.held():
+                put(vector)
+                engine.draws = draws
+                value, gradients = loss(engine.forward(inputs, training=True))
+                engine.backward(gradients)
+                return value + engine.penalty(), take(engine.get_gradient)
 
         start = take(engine.get_parameter)
         try:

@@ -137,7 +137,7 @@ class Model(Steppable):
             ``val_``.
 
         Raises:
-            RuntimeError: the model is not compiled with a loss.
+            RuntimeError: the model is not compiled with a loss, or is being trained already, as by another thread.
             TypeError, ValueError: arrays or options that do not fit; nothing has changed (with an iterable: since the
                 batch before the bad one).
             FloatingPointError: the loss became NaN or infinite; the weights are those before the failing step. The message
@@ -157,25 +157,26 @@ class Model(Steppable):
         """
         from nncore import training  # here: a model that only predicts needs none of it
 
-        return training.fit(
-            self,
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            shuffle=shuffle,
-            verbose=verbose,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            callbacks=callbacks,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            stratify=stratify,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
+        with self._turns.take("fit"):
+            return training.fit(
+                self,
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                shuffle=shuffle,
+                verbose=verbose,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                callbacks=callbacks,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                stratify=stratify,
+                checkpoint=checkpoint,
+                resume=resume,
+            )
 
     def evaluate(
         self,
@@ -218,7 +219,8 @@ class Model(Steppable):
         """
         from nncore import training  # here, as in fit
 
-        return training.partial_fit(self, x, y, batch_size, shuffle, class_weight, sample_weight)
+        with self._turns.take("partial_fit"):
+            return training.partial_fit(self, x, y, batch_size, shuffle, class_weight, sample_weight)
 
     def train_on_batch(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -226,6 +228,7 @@ class Model(Steppable):
         """One optimizer step on the batch `x` [n, ...], `y`; returns its loss and metrics. Errors as in `fit`."""
         if sample_weight is None and self._short is not None and (logs := self._short(x, y)) is not None:
             return logs
+        self._turns.check("train_on_batch")
         samples, target, weights = self._batch(x, y, sample_weight)
         if self._stepwise:
             return self._step(True, samples, target, weights, None, 0, len(samples)).means()
@@ -243,14 +246,14 @@ class Model(Steppable):
         plain = None if objective.loss.own else objective.loss.plain_targets
         if plain is None or self._inputs.kind != "one" or isinstance(optimizer, LBFGS):
             return None
-        rule, engine, names = optimizer.spec, self.engine, ("loss", *objective.names)
+        rule, engine, turns, names = optimizer.spec, self.engine, self._turns, ("loss", *objective.names)
         indices = plain.indices and all("indices" in METRICS[metric].targets for metric in objective.engine_metrics)
         step = engine.step(objective.loss.spec, objective.engine_metrics, rule, indices, plain.low, plain.high)
         if step is None:
             return None
 
         def short(x: object, y: object) -> dict[str, float] | None:
-            if optimizer.spec is not rule or self._shows_average:
+            if optimizer.spec is not rule or self._engine is not engine or turns or self._shows_average:
                 return None
             self._forward_rows, self._has_gradients = None, False
             rates = optimizer.rates(engine.iterations, self._epochs, 1) if optimizer.scheduled else _NO_RATES
@@ -297,7 +300,9 @@ class Model(Steppable):
         labels = [self._inputs.label(i, what) for i in range(len(self._inputs.names))]
         arrays = [as_rows(value, label) for value, label in zip(self._inputs.split(x, what), labels, strict=True)]
         if self._graph is None:
-            self._set_graph(arrays[0].shape[1:])
+            with self._making.held():
+                if self._graph is None:
+                    self._set_graph(arrays[0].shape[1:])
         for array, shape, label in zip(arrays, self.graph.input_shapes, labels, strict=True):
             check_sample_shape(array, shape, label)
             if len(array) != len(arrays[0]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from nncore.objectives import Objective, objectives
 from nncore.optable import Shape
 from nncore.optimizers import Optimizer
 from nncore.summary import lines
+from nncore.turns import ForkAwareLock, Turns
 
 if TYPE_CHECKING:
     from nncore.steps import Steps
@@ -75,6 +76,7 @@ class Network(Layer):
         self.history, self.stop_training = History(), False
         self._forward_rows: int | None = None  # of the outputs, where backward may follow
         self._has_gradients = False
+        self._turns, self._making = Turns(), ForkAwareLock()
 
     # -- description ---------------------------------------------------------------------------------------------------
 
@@ -199,7 +201,21 @@ class Network(Layer):
 
         Raises:
             TypeError, ValueError: an argument is none of these, or does not fit the output; the model is unchanged.
+            RuntimeError: the model is being trained in another thread.
         """
+        with self._turns.take("compile", within=True):
+            self._compile(optimizer, loss, metrics, engine, dtype, seed, loss_weights)
+
+    def _compile(
+        self,
+        optimizer: str | Optimizer | LBFGS,
+        loss: Structured,
+        metrics: Structured,
+        engine: str,
+        dtype: npt.DTypeLike,
+        seed: int,
+        loss_weights: Structured,
+    ) -> None:
         self._need_own_weights("compile")
         chosen = optimizers.get(optimizer)
         wanted = objectives(loss, loss_weights, metrics, self._outputs)
@@ -224,11 +240,15 @@ class Network(Layer):
         Raises:
             RuntimeError: the input shape is not known yet.
         """
-        if self._engine is None:
-            made = engines.create(self._engine_name, self.graph, self._dtype, self._seed)
-            _initialize(made, self._weights)
-            self._engine = made
-        return self._engine
+        engine = self._engine
+        if engine is None:
+            with self._making.held():  # one engine, whoever is first
+                engine = self._engine
+                if engine is None:
+                    engine = engines.create(self._engine_name, self.graph, self._dtype, self._seed)
+                    _initialize(engine, self._weights)
+                    self._engine = engine
+        return engine
 
     def _forget(self) -> None:
         """Drop what was prepared for, or is left of, steps with the weights of before."""
@@ -271,7 +291,9 @@ class Network(Layer):
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by name, such as ``"dense.kernel"``."""
-        return {spec.name: self.engine.get_parameter(i) for i, spec in enumerate(self.graph.parameters)}
+        engine = self.engine
+        with engine.held():
+            return {spec.name: engine.get_parameter(i) for i, spec in enumerate(engine.graph.parameters)}
 
     def get_weights(self, part: Layer | None = None) -> list[Array]:
         """Copies of all parameters, in the graph's order, or of those of one layer.
@@ -291,7 +313,9 @@ class Network(Layer):
         owner = next((owner for owner in self._parts.values() if owner.thing is part), None)
         if owner is None:
             raise ValueError(f"part: expected a layer of this model, got {part!r}")
-        return [self.engine.get_parameter(i) for i in owner.parameters]
+        engine = self.engine
+        with engine.held():
+            return [engine.get_parameter(i) for i in owner.parameters]
 
     def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Overwrite all parameters, in the order of `get_weights`.
@@ -306,8 +330,14 @@ class Network(Layer):
         for i, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
             if array.shape != spec.shape:
                 raise ValueError(f"weights[{i}] ({spec.name}): expected shape {spec.shape}, got {array.shape}")
-        for i, array in enumerate(arrays):
-            self.engine.set_parameter(i, array)
+        self._put(enumerate(arrays))
+
+    def _put(self, values: Iterable[tuple[int, Array]]) -> None:
+        """Overwrite parameters, all before another thread's call sees one of them."""
+        engine = self.engine
+        with engine.held():
+            for i, value in values:
+                engine.set_parameter(i, value)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -334,16 +364,15 @@ class Network(Layer):
         if isinstance(optimizer, LBFGS) or optimizer.spec.ema_momentum is None or not self.engine.iterations:
             raise RuntimeError("averaged_weights: expected an optimizer with use_ema=True, and an update by it before")
         trainable = [i for i, spec in enumerate(self.graph.parameters) if spec.trainable]
-        own = {i: self.engine.get_parameter(i) for i in trainable}
-        self._shows_average = True
-        try:
-            for i in trainable:
-                self.engine.set_parameter(i, self.engine.get_state("ema", "average", i))
-            yield
-        finally:
-            for i, value in own.items():
-                self.engine.set_parameter(i, value)
-            self._shows_average = False
+        with self._turns.take("averaged_weights", within=True):
+            own = {i: self.engine.get_parameter(i) for i in trainable}
+            self._shows_average = True
+            try:
+                self._put((i, self.engine.get_state("ema", "average", i)) for i in trainable)
+                yield
+            finally:
+                self._put(own.items())
+                self._shows_average = False
 
     def _need_own_weights(self, what: str) -> None:
         if self._shows_average:

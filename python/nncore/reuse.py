@@ -16,6 +16,7 @@ from nncore.history import History
 from nncore.layers import Layer
 from nncore.lbfgs import LBFGS, Memory
 from nncore.network import ANY_GRAPH, Network
+from nncore.turns import ForkAwareLock, Turns
 
 __all__ = ["Reusable"]
 
@@ -25,7 +26,7 @@ class Reusable(Network):
 
     # What a copy makes anew, from what it has of the rest.
     _REBUILT: ClassVar = {"_graph", "_thawed", "_owners", "_parts", "_engine", "_weights", "_memory"}
-    _DROPPED: ClassVar = {"_steps", "_short", "_forward_rows", "_has_gradients", "_shows_average"}
+    _DROPPED: ClassVar = {"_steps", "_short", "_forward_rows", "_has_gradients", "_shows_average", "_turns", "_making"}
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: layers, compilation, and all that training has changed, the optimizer's state too."""
@@ -48,6 +49,7 @@ class Reusable(Network):
         self.__dict__.update(kept)
         self._graph = self._thawed = self._engine = self._weights = self._memory = None
         self._parts, self._owners, self._shows_average = {}, (), False
+        self._turns, self._making = Turns(), ForkAwareLock()
         self._forget()
         if shape is not None:
             self._set_graph(shape)
@@ -98,6 +100,7 @@ class Reusable(Network):
 
         Raises:
             TypeError, ValueError: no such layer; nothing has changed.
+            RuntimeError: the model is being trained in another thread.
 
         >>> import nncore as nn
         >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(8, name="features"), nn.Dense(2, name="head")])
@@ -105,11 +108,13 @@ class Reusable(Network):
         >>> [parameter.name for parameter in model.graph.parameters if parameter.trainable]
         ['head.kernel', 'head.bias']
         """
-        self._set_trainable(False, layers)
+        with self._turns.take("freeze", within=True):
+            self._set_trainable(False, layers)
 
     def unfreeze(self, *layers: str | Layer) -> None:
         """Let training change layers again; arguments and errors as in `freeze`."""
-        self._set_trainable(True, layers)
+        with self._turns.take("unfreeze", within=True):
+            self._set_trainable(True, layers)
 
     def _set_trainable(self, trainable: bool, layers: Sequence[str | Layer]) -> None:
         self._need_own_weights("freeze")
@@ -177,6 +182,5 @@ class Reusable(Network):
                 taken[name] = array
             elif strict:
                 raise ValueError(f"values[{name!r}]: expected shape {places[name][1]}, got {array.shape}")
-        for name, array in taken.items():
-            self.engine.set_parameter(places[name][0], array)
+        self._put((places[name][0], array) for name, array in taken.items())
         return list(taken)

@@ -71,7 +71,7 @@ class Storable(Reusable):
         the checkpoint. What follows is bit for bit what would have followed there.
 
         Raises:
-            RuntimeError: the model is not compiled, or the input shape is not known yet.
+            RuntimeError: the model is not compiled, or the input shape is not known yet, or another thread trains it.
             ValueError: the file is no checkpoint, or of another model; nothing has changed.
             OSError: the file cannot be read.
 

@@ -22,31 +22,32 @@ _COUNTS = ("iterations", "accumulated", "draws", "epochs")
 def capture(model: Network) -> dict[str, Any]:
     """The parameters, the optimizer's state and learning rate, and the counters that random numbers and orders go by."""
     engine, optimizer = model.engine, model._optimizer
-    places = range(len(model.graph.parameters))
-    state: dict[str, Any] = {
-        "parameters": {spec.name: engine.get_parameter(i) for i, spec in enumerate(model.graph.parameters)},
-        "seed": model._seed,
-        "iterations": engine.iterations,
-        "accumulated": engine.accumulated,
-        "draws": engine.draws,
-        "epochs": model._epochs,
-        "optimizer": None,
-    }
-    if optimizer is not None:
-        rate = optimizer.learning_rate
-        kept = optimizer.states if isinstance(optimizer, Optimizer) else []
-        state["optimizer"] = {
-            "class": type(optimizer).__name__,
-            "learning_rate": rate if isinstance(rate, (int, float)) else None,
-            # Before the first update there is no average yet, and zeros would not be one.
-            "states": {
-                f"{rule}/{name}": [engine.get_state(rule, name, i) for i in places]
-                for rule, name in kept
-                if rule != "ema" or engine.iterations
-            },
-            "memory": (model._memory or Memory()).arrays() if isinstance(optimizer, LBFGS) else {},
+    with engine.held():  # all of one moment, also while another thread trains
+        places = range(len(model.graph.parameters))
+        state: dict[str, Any] = {
+            "parameters": {spec.name: engine.get_parameter(i) for i, spec in enumerate(model.graph.parameters)},
+            "seed": model._seed,
+            "iterations": engine.iterations,
+            "accumulated": engine.accumulated,
+            "draws": engine.draws,
+            "epochs": model._epochs,
+            "optimizer": None,
         }
-    return state
+        if optimizer is not None:
+            rate = optimizer.learning_rate
+            kept = optimizer.states if isinstance(optimizer, Optimizer) else []
+            state["optimizer"] = {
+                "class": type(optimizer).__name__,
+                "learning_rate": rate if isinstance(rate, (int, float)) else None,
+                # Before the first update there is no average yet, and zeros would not be one.
+                "states": {
+                    f"{rule}/{name}": [engine.get_state(rule, name, i) for i in places]
+                    for rule, name in kept
+                    if rule != "ema" or engine.iterations
+                },
+                "memory": (model._memory or Memory()).arrays() if isinstance(optimizer, LBFGS) else {},
+            }
+        return state
 
 
 def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a file
@@ -91,21 +92,22 @@ def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a
 def restore(model: Network, state: Mapping[str, Any]) -> None:
     """Put back what `capture` gave of this model, or of one that `check` takes for its equal."""
     engine, optimizer, kept = model.engine, model._optimizer, state["optimizer"]
-    for i, array in enumerate(state["parameters"].values()):
-        engine.set_parameter(i, array)
-    if kept is not None and optimizer is not None:
-        for key, arrays in kept["states"].items():
-            rule, name = key.split("/")
-            for i, array in enumerate(arrays):
-                engine.set_state(rule, name, i, array)
-        if isinstance(optimizer, LBFGS):
-            size = sum(math.prod(spec.shape) for spec in model.graph.parameters if spec.trainable)
-            model._memory = Memory.of(kept["memory"], size)
-        if kept["learning_rate"] is not None:
-            optimizer.learning_rate = kept["learning_rate"]
-    engine.iterations, engine.accumulated, engine.draws = state["iterations"], state["accumulated"], state["draws"]
-    model._epochs = state["epochs"]
-    model._forget()
+    with engine.held():
+        for i, array in enumerate(state["parameters"].values()):
+            engine.set_parameter(i, array)
+        if kept is not None and optimizer is not None:
+            for key, arrays in kept["states"].items():
+                rule, name = key.split("/")
+                for i, array in enumerate(arrays):
+                    engine.set_state(rule, name, i, array)
+            if isinstance(optimizer, LBFGS):
+                size = sum(math.prod(spec.shape) for spec in model.graph.parameters if spec.trainable)
+                model._memory = Memory.of(kept["memory"], size)
+            if kept["learning_rate"] is not None:
+                optimizer.learning_rate = kept["learning_rate"]
+        engine.iterations, engine.accumulated, engine.draws = state["iterations"], state["accumulated"], state["draws"]
+        model._epochs = state["epochs"]
+        model._forget()
 
 
 def _part(state: Any, name: str, kind: Any) -> Any:  # noqa: ANN401 - it comes from a file

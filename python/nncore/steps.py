@@ -148,6 +148,20 @@ class Steps:
         Raises:
             FloatingPointError: a loss is NaN or infinite; nothing has changed, as with whatever the user's code raises.
         """
+        with self._engine.held():
+            return self._run(update, x, target, sample_weight, order, start, batch_size, sums)
+
+    def _run(
+        self,
+        update: tuple[RuleSpec, Sequence[float]] | None,
+        x: Array | Columns,
+        target: Array | Columns,
+        sample_weight: Array | Columns | None,
+        order: Order | None,
+        start: int,
+        batch_size: int,
+        sums: Sequence[Sequence[float]],
+    ) -> StepResult:
         stop = min(start + batch_size, len(x) if order is None else len(order))
         rows: Any = slice(start, stop) if order is None else order[start:stop]
         inputs, targets = [a for a in columns(x[rows]) if a is not None], columns(target[rows])

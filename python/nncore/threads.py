@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 import os
 import sys
@@ -22,8 +23,16 @@ def _note_fork() -> None:
         core.note_fork()
 
 
+def _finish_imports() -> None:
+    """Wait for other threads' imports of what training imports late: in a child the import would never end."""
+    for name, module in list(sys.modules.items()):
+        late = name.startswith(("nncore.", "safetensors", "tqdm"))
+        if late and getattr(getattr(module, "__spec__", None), "_initializing", False):
+            importlib.import_module(name)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(before=_finish_imports, after_in_child=_note_fork)
 
 
 def set_num_threads(n: int) -> None:

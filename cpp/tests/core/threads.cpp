@@ -126,6 +126,29 @@ TEST_CASE("FlushSubnormals holds for its lifetime only") {
 }
 #endif
 
+TEST_CASE("a thread that holds a mutex locks it again and again; others wait, and what runs inside is refused") {
+  ForkAwareMutex mutex;
+  std::atomic<bool> inside{false};
+  mutex.hold();
+  mutex.hold();
+  std::thread other([&] {
+    const std::lock_guard<ForkAwareMutex> lock(mutex);
+    inside = true;
+  });
+  for (int twice = 0; twice < 2; ++twice) {
+    const std::lock_guard<ForkAwareMutex> lock(mutex);
+    CHECK_THROWS_AS(mutex.lock(), std::runtime_error);
+    mutex.hold();  // by what runs inside: it may not lock either
+    CHECK_THROWS_AS(mutex.lock(), std::runtime_error);
+    mutex.release();
+  }
+  mutex.release();
+  CHECK(!inside);
+  mutex.release();
+  other.join();
+  CHECK(inside);
+}
+
 // ThreadSanitizer does not follow a threaded process into its fork.
 #if defined(__linux__) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("in a forked process, regions have one thread, and a mutex that another thread held is refused") {

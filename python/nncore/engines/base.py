@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,16 @@ class Engine(ABC):
     iterations: int
     accumulated: int
     divide_penalty: bool
+
+    @abstractmethod
+    def held(self) -> AbstractContextManager[object]:
+        """For a ``with``: inside, calls of this thread follow each other without one of another thread between them.
+
+        Each single call is whole without it.
+
+        Raises:
+            RuntimeError: a thread that held it does not exist in this forked process.
+        """
 
     @abstractmethod
     def get_parameter(self, index: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +85,10 @@ class NativeEngine(Engine):
     @divide_penalty.setter
     def divide_penalty(self, value: bool) -> None:
         self._core.divide_penalty = value
+
+    def held(self) -> AbstractContextManager[object]:
+        """See `Engine.held`."""
+        return self._core
 
     def get_parameter(self, index: int) -> Array:
         """See `Engine.get_parameter`."""

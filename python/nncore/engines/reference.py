@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,25 @@ from nncore.engines.operations import LOSSES, METRICS, OPERATIONS, RULES, Call, 
 from nncore.graph import Graph
 from nncore.optable import RULES as RULE_ROWS
 from nncore.optable import LossSpec, RuleSpec, state_index
+from nncore.turns import ForkAwareLock
 
 __all__ = ["ReferenceEngine", "clip_gradients"]
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def _alone(
+    method: Callable[Concatenate[ReferenceEngine, _Given], _Result],
+) -> Callable[Concatenate[ReferenceEngine, _Given], _Result]:
+    """A method that runs while no other thread is in one of this engine's."""
+
+    @wraps(method)
+    def run(engine: ReferenceEngine, /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
+        with engine.held():
+            return method(engine, *given, **named)
+
+    return run
 
 
 class ReferenceEngine(Engine):
@@ -37,6 +55,7 @@ class ReferenceEngine(Engine):
         self.iterations = 0
         self.accumulated = 0
         self.divide_penalty = False
+        self._lock = ForkAwareLock()
         self._index_counts = checks.index_counts(graph)
         self._parameters = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
         self._gradients = [np.zeros(spec.shape, self.dtype) for spec in graph.parameters]
@@ -51,22 +70,31 @@ class ReferenceEngine(Engine):
 
     # Parameters, gradients, states ----------------------------------------------------------------------------------------
 
+    def held(self) -> AbstractContextManager[object]:
+        """See `Engine.held`."""
+        return self._lock.held()
+
+    @_alone
     def get_parameter(self, index: int) -> Array:
         """See `Engine.get_parameter`."""
         return self._parameters[index].copy()
 
+    @_alone
     def set_parameter(self, index: int, value: Array) -> None:
         """See `Engine.set_parameter`."""
         _assign(self._parameters[index], f"parameter {self.graph.parameters[index].name!r}", value)
 
+    @_alone
     def get_gradient(self, index: int) -> Array:
         """See `Engine.get_gradient`."""
         return self._gradients[index].copy()
 
+    @_alone
     def get_state(self, rule: str, state: str, index: int) -> Array:
         """See `Engine.get_state`."""
         return self._state(rule, state, index).copy()
 
+    @_alone
     def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
         """See `Engine.set_state`."""
         name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
@@ -75,6 +103,7 @@ class ReferenceEngine(Engine):
 
     # Forward, backward, update --------------------------------------------------------------------------------------------
 
+    @_alone
     def forward(self, inputs: Sequence[Array], training: bool) -> list[Array]:
         """See `Engine.forward`."""
         outputs = self._forward(inputs, training)
@@ -133,6 +162,7 @@ class ReferenceEngine(Engine):
             for slot, value in (learn(call) if learn else {}).items():
                 self._parameters[self.graph.nodes[i].parameters[slot]][...] = value
 
+    @_alone
     def backward(self, gradients: Sequence[Array]) -> list[Array]:
         """Every node in reverse order; see `Engine.backward`."""
         return self._backward(gradients, 1.0)
@@ -170,6 +200,7 @@ class ReferenceEngine(Engine):
     def _operation(self, node: int) -> Operation:
         return self._functions[node] if node in self._functions else OPERATIONS[self.graph.nodes[node].op]
 
+    @_alone
     def penalty(self) -> float:
         """See `Engine.penalty`."""
         total = 0.0
@@ -179,6 +210,7 @@ class ReferenceEngine(Engine):
                 total += spec.l1 * float(np.abs(values).sum()) + spec.l2 * float(np.square(values).sum())
         return total
 
+    @_alone
     def update(self, rule: RuleSpec, rates: Sequence[float] = ()) -> None:
         """See `Engine.update`."""
         row, groups = RULE_ROWS[rule.name], rule.groups_of([spec.name for spec in self.graph.parameters])
@@ -227,6 +259,7 @@ class ReferenceEngine(Engine):
 
     # Whole passes over data -----------------------------------------------------------------------------------------------
 
+    @_alone
     def predict(self, inputs: Sequence[Array], batch_size: int) -> list[Array]:
         """See `Engine.predict`.
 
@@ -242,6 +275,7 @@ class ReferenceEngine(Engine):
                 output[r] = result[0]
         return outputs
 
+    @_alone
     def run(
         self,
         inputs: Sequence[Array],
