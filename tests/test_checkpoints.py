@@ -492,7 +492,7 @@ def test_foreign_content(tmp_path, path, value, words):
         metadata = file.metadata()
     content = json.loads(metadata["content"])
     change(content, *path, value=value)
-    save_file(arrays, name, {**metadata, "content": json.dumps(content)})
+    save_file(arrays, name, {"format": metadata["format"], "version": metadata["version"], "content": json.dumps(content)})
     model = make()
     model.fit(X, Y, epochs=2, verbose=0)
     before = digest(model)

@@ -178,7 +178,7 @@ def rewrite(path, tensors=None, **metadata):
     """Write the saved model again, with some tensors or metadata replaced (``None``: left out)."""
     with safe_open(path, framework="np") as file:
         old = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        info = {**file.metadata(), **metadata}
+        info = {**file.metadata(), "checksum": None, **metadata}
     merged = {**old, **(tensors or {})}
     save_file({k: v for k, v in merged.items() if v is not None}, path, {k: v for k, v in info.items() if v is not None})
 

@@ -10,14 +10,15 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nncore import state
 from nncore.arrays import Array
+from nncore.files import check_sum, make_folder, remove_leftovers, write_tensors
 from nncore.history import History
-from nncore.io import write_file
 
 if TYPE_CHECKING:
     from nncore.callbacks.base import CallbackList
@@ -45,7 +46,7 @@ def load(model: Network, path: str | os.PathLike[str]) -> None:
     content = _read(os.fspath(path))
     try:
         state.check(model, content.get("model"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)}: not a checkpoint of such a model: {error}") from None
     with model._turns.take("load_checkpoint", within=True):
         state.restore(model, content["model"])
@@ -67,13 +68,11 @@ class Folder:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"checkpoint: expected the path of a folder, got {path!r}")
         self._path = os.fspath(path)
-        os.makedirs(self._path, exist_ok=True)
+        make_folder(self._path)
         self._found = self._files() if resume else []
         if not resume and (files := self._files()):
             raise ValueError(f"checkpoint: expected resume=True or a folder without checkpoints, got one with {files[-1]}")
-        for name in os.listdir(self._path):
-            if re.fullmatch(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp", name):  # of a process that was killed
-                os.unlink(os.path.join(self._path, name))
+        remove_leftovers(self._path, r"checkpoint-\d+\.safetensors")
 
     def _files(self) -> list[str]:
         """All checkpoints, the oldest first."""
@@ -98,7 +97,7 @@ class Folder:
             try:
                 state.check(model, content.get("model"))
                 _check_progress(content)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{path}: not a checkpoint of such a model: {error}") from None
             return content
         if failure is not None:
@@ -130,7 +129,7 @@ def resume(model: Model, content: Mapping[str, Any], callbacks: CallbackList, fe
         callbacks.set_state(content["callbacks"])
         for feed, kept in zip(feeds, content["feeds"], strict=False):  # there may be other validation data now
             feed.set_state(kept)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"checkpoint: expected one of such callbacks and data, got another ({error!r})") from error
     state.restore(model, content["model"])
     model.history = History(**content["history"])
@@ -153,15 +152,12 @@ def _check_progress(content: Mapping[str, Any]) -> None:
 
 
 def _write(path: str, content: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
-
     arrays: dict[str, Array] = {}
     try:
         text = json.dumps(_pack(content, arrays))
     except TypeError as error:  # by a callback's get_state
         raise ValueError(f"callbacks: expected states that JSON can hold ({error})") from None
-    data = serialize(arrays, {"format": _FORMAT, "version": _VERSION, "content": text})
-    write_file(os.path.realpath(path), data)
+    write_tensors(path, arrays, {"format": _FORMAT, "version": _VERSION, "content": text})
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -176,15 +172,12 @@ def _read(path: str) -> dict[str, Any]:
             for key, expected in (("format", _FORMAT), ("version", _VERSION)):
                 if metadata.get(key) != expected:
                     raise ValueError(f"metadata {key!r}: expected {expected!r}, got {metadata.get(key)!r}")
-            try:
-                packed = json.loads(metadata.get("content", ""))
-            except RecursionError as error:
-                raise ValueError(f"metadata 'content': not JSON ({error})") from None
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no dict
-            content = _unpack(packed, arrays)
+            check_sum(arrays, metadata)
+            content = json.loads(metadata.get("content", ""), object_hook=partial(_unpack, arrays))
             if not isinstance(content, dict):
                 raise ValueError(f"metadata 'content': expected an object, got {content!r}")
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a checkpoint: {error}") from None
     return content
 
@@ -201,12 +194,10 @@ def _pack(value: Any, arrays: dict[str, Array]) -> Any:  # noqa: ANN401 - whatev
     return [_pack(part, arrays) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def _unpack(value: Any, arrays: Mapping[str, Array]) -> Any:  # noqa: ANN401
-    """The opposite of `_pack`."""
-    if isinstance(value, dict):
-        if value.keys() == {_ARRAY} and isinstance(value[_ARRAY], int):
-            if str(value[_ARRAY]) not in arrays:
-                raise ValueError(f"tensor {value[_ARRAY]!r} is missing")
-            return arrays[str(value[_ARRAY])]
-        return {key: _unpack(part, arrays) for key, part in value.items()}
-    return [_unpack(part, arrays) for part in value] if isinstance(value, list) else value
+def _unpack(arrays: Mapping[str, Array], value: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The array that an object of the JSON stands for, or the object."""
+    if value.keys() != {_ARRAY} or not isinstance(value[_ARRAY], int):
+        return value
+    if str(value[_ARRAY]) not in arrays:
+        raise ValueError(f"tensor {value[_ARRAY]!r} is missing")
+    return arrays[str(value[_ARRAY])]

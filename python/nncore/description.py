@@ -34,7 +34,7 @@ def _describe_model(model: Network, path: Path, seen: dict[int, Path]) -> dict[s
     layers = [_describe_layer(name, layer, (*path, i), seen) for i, (name, layer) in enumerate(model._layers.items())]
     description: dict[str, Any] = {"class": kind, "name": model.name, "layers": layers}
     if type(model) is Model:
-        connections, names = model._connections, list(model._layers)
+        connections, numbers = model._connections, {name: i for i, name in enumerate(model._layers)}
         calls = [*(tensor.call for tensor in connections.inputs), *connections.calls]
         places = {call.number: i for i, call in enumerate(calls)}
 
@@ -42,7 +42,7 @@ def _describe_model(model: Network, path: Path, seen: dict[int, Path]) -> dict[s
             return [[places[tensor.call.number], tensor.index] for tensor in tensors]
 
         description["calls"] = [
-            {"layer": names.index(connections.names[id(call.layer)]), "inputs": ends(call.inputs)} for call in calls
+            {"layer": numbers[connections.names[id(call.layer)]], "inputs": ends(call.inputs)} for call in calls
         ]
         description["inputs"] = {"kind": model._inputs.kind, "names": list(model._inputs.names)}
         description["outputs"] = {"kind": model._outputs.kind, "names": list(model._outputs.names)}
@@ -119,5 +119,5 @@ def _make_layer(entry: object, path: Path, made: dict[Path, Layer], classes: Map
         raise ValueError(f"layers: expected a class out of {', '.join(classes)} or custom_objects, got {kind!r}")
     try:
         return classes[kind].from_config(entry["config"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"layers: {kind} cannot be made from {entry['config']!r}: {error}") from None

@@ -216,7 +216,7 @@ class BatchFeed(Feed):
                 f"{self._what}: expected an iterable that can be repeated for {passes} epochs, got a generator"
             )
         self.samples = None
-        self._batches, self._check, self._steps = batches, check, steps
+        self._batches, self._check, self._steps, self._passes = batches, check, steps, passes
         self._stream: Iterator[Any] | None = None
         self._taken = 0  # from the stream
         self._first_epoch = 0  # of a loader that counts them: that with which the stream began
@@ -272,10 +272,12 @@ class BatchFeed(Feed):
         if "epoch" in state and hasattr(self._batches, "set_epoch"):
             self._batches.set_epoch(state["epoch"])
         if self._steps is not None:
-            stream = self._begun()
-            for _ in range(state.get("taken", 0)):
+            stream, taken = self._begun(), state.get("taken", 0)
+            if not isinstance(taken, int) or taken < 0:
+                raise ValueError(f"taken: expected an integer >= 0, got {taken!r}")
+            for _ in range(min(taken, self._steps * self._passes)):  # no more than there could be
                 next(stream, None)
-            self._taken = state.get("taken", 0)
+            self._taken = taken
 
 
 _END = object()

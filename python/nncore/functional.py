@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,11 +98,13 @@ class Connections:
         tensors = {what: as_tensors(list(v.values()) if isinstance(v, dict) else v, what) for what, v in ends.items()}
         self.outputs = tensors["outputs"]
         self.inputs: list[Input] = []
+        known: set[Input] = set()
         for place, tensor in enumerate(tensors["inputs"]):
             if not isinstance(tensor, Input):
                 raise TypeError(f"inputs: expected nn.Input objects, got {tensor!r} at position {place}")
-            if tensor in self.inputs:
+            if tensor in known:
                 raise ValueError(f"inputs: expected each once, got {tensor!r} again at position {place}")
+            known.add(tensor)
             self.inputs.append(tensor)
         self.calls = self._calls_between()
         self.layers = name_layers(list(dict.fromkeys([*self.inputs, *(call.layer for call in self.calls)])))
@@ -113,11 +114,12 @@ class Connections:
 
     def _calls_between(self) -> list[Call]:
         found: dict[int, Call] = {}
+        inputs = set(self.inputs)
         todo = [tensor.call for tensor in self.outputs]
         while todo:
             call = todo.pop()
             if isinstance(call.layer, Input):
-                if call.layer not in self.inputs:
+                if call.layer not in inputs:
                     raise ValueError(f"outputs: expected to depend on the inputs alone, got {call.layer!r} beside them")
             elif call.number not in found:
                 found[call.number] = call
@@ -181,8 +183,11 @@ def _slots(given: Structured, names: Sequence[str]) -> Slots:
             if not isinstance(name, str) or not name:
                 raise TypeError(f"names of inputs and outputs: expected non-empty strings, got {name!r}")
         return Slots(tuple(given), "dict")
-    unique: list[str] = []
+    unique, counts = dict[str, None](), dict[str, int]()
     for name in names:
-        candidates = (f"{name}_{count}" if count else name for count in itertools.count())
-        unique.append(next(candidate for candidate in candidates if candidate not in unique))
+        count = counts.get(name, 0)
+        while (numbered := f"{name}_{count}" if count else name) in unique:
+            count += 1
+        counts[name] = count + 1
+        unique[numbered] = None
     return Slots(tuple(unique), "list" if isinstance(given, (list, tuple)) else "one")

@@ -123,6 +123,7 @@ def freeze(graph: Graph, parameters: frozenset[int] | set[int]) -> Graph:
     return replace(graph, nodes=tuple(nodes), parameters=tuple(specs))
 
 
+_MOST_NODES = 20_000  # a file of a few bytes may describe models in models in models, each used twice by the next
 _MOST_ELEMENTS = 2**40  # of a parameter or a sample: no machine holds more, and no size overflows 64 bits
 
 
@@ -146,13 +147,13 @@ class Owner:
     Attributes:
         thing: the layer or model.
         name: what it is called there.
-        parameters: indices into `Graph.parameters`, in the order in which it asked for them.
+        parameters: indices into `Graph.parameters`, in the order in which it asked for them; the keys of a dict, each once.
         results: the nodes that its last use gave.
     """
 
     thing: object
     name: str
-    parameters: list[int] = field(default_factory=list)
+    parameters: dict[int, None] = field(default_factory=dict)
     results: tuple[int, ...] = ()
 
 
@@ -170,6 +171,7 @@ class GraphBuilder:
 
     _nodes: list[Node] = field(default_factory=list)
     _parameters: list[ParameterSpec] = field(default_factory=list)
+    _indices: dict[str, int] = field(default_factory=dict)  # of the parameters by name
     _inputs: list[int] = field(default_factory=list)
     _owners: dict[int, Owner] = field(default_factory=dict)  # by the identity of the thing
     _adding: list[tuple[Owner, bool]] = field(default_factory=list)  # who is, innermost last, and whether again
@@ -206,7 +208,7 @@ class GraphBuilder:
     def input(self, shape: Sequence[int], name: str = "input") -> int:
         """Add an input of per-sample `shape`; returns its node index."""
         shape = _checked_shape(f"input {name!r}", shape)
-        self._nodes.append(Node("input", (), MappingProxyType({}), (), shape, name))
+        self._add(Node("input", (), MappingProxyType({}), (), shape, name))
         self._inputs.append(len(self._nodes) - 1)
         return self._inputs[-1]
 
@@ -226,7 +228,7 @@ class GraphBuilder:
         Raises:
             ValueError: the name is taken, or, where it is used again (see `adding`), the shape is another one.
         """
-        index = next((i for i, p in enumerate(self._parameters) if p.name == name), len(self._parameters))
+        index = self._indices.get(name, len(self._parameters))
         if index < len(self._parameters):
             first = self._parameters[index].shape
             if not any(again for _, again in self._adding):
@@ -238,10 +240,10 @@ class GraphBuilder:
             frozen = initializer if callable(initializer) else (initializer[0], MappingProxyType(dict(initializer[1])))
             if max_norm is not None and len(shape) not in (1, 2):
                 raise ValueError(f"max_norm of parameter {name!r}: expected a vector or a matrix, got shape {tuple(shape)}")
+            self._indices[name] = index
             self._parameters.append(ParameterSpec(name, tuple(shape), frozen, trainable, l1, l2, max_norm))
         for owner, _ in self._adding:
-            if index not in owner.parameters:
-                owner.parameters.append(index)
+            owner.parameters[index] = None
         return index
 
     def node(
@@ -271,7 +273,7 @@ class GraphBuilder:
         got = {slot: self._parameters[p].shape for slot, p in zip(expected, parameters, strict=False)}
         if len(parameters) != len(expected) or dict(expected) != got:
             raise ValueError(f"parameters of {op!r}: expected shapes {dict(expected)}, got {got} ({len(parameters)} given)")
-        self._nodes.append(Node(op, tuple(inputs), MappingProxyType(filled), tuple(parameters), out, name or op))
+        self._add(Node(op, tuple(inputs), MappingProxyType(filled), tuple(parameters), out, name or op))
         return len(self._nodes) - 1
 
     def call(
@@ -285,8 +287,13 @@ class GraphBuilder:
         if not inputs or any(not 0 <= i < len(self._nodes) for i in inputs):
             raise ValueError(f"inputs: expected at least one index of an earlier node, got {tuple(inputs)}")
         checked = _checked_shape(f"the result of {name!r}", shape)
-        self._nodes.append(Node("python", tuple(inputs), MappingProxyType({}), tuple(parameters), checked, name, function))
+        self._add(Node("python", tuple(inputs), MappingProxyType({}), tuple(parameters), checked, name, function))
         return len(self._nodes) - 1
+
+    def _add(self, node: Node) -> None:
+        if len(self._nodes) == _MOST_NODES:
+            raise ValueError(f"expected a network of at most {_MOST_NODES} nodes, got more")
+        self._nodes.append(node)
 
     def build(self, outputs: Sequence[int]) -> Graph:
         """The finished graph, ending in the nodes `outputs`."""

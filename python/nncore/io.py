@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from nncore.arrays import Array
 from nncore.description import describe, make
+from nncore.files import check_sum, serialized, write_file, write_tensors
 from nncore.layers import Layer
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ _DTYPES = {"float32": "F32", "float64": "F64"}  # ours and safetensors' names
 
 def save(model: Network, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path`; see `Model.save`."""
-    from safetensors.numpy import save as serialize  # here: importing it takes longer than importing nncore
-
     parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
     metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": _as_json(model)}
     if own := checked_metadata(model):
         metadata["metadata"] = json.dumps(own)
-    write_file(os.path.realpath(os.fspath(path)), serialize(parameters, metadata))
+    write_tensors(path, parameters, metadata)
 
 
 def _as_json(model: Network) -> str:
@@ -84,7 +82,7 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]]
     try:
         with safe_open(name, framework="np") as file:
             return _read(file, custom_objects or {})
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{name}: not a model saved by nncore: {error}") from None
 
 
@@ -112,8 +110,9 @@ def _read(file: Any, custom_objects: Mapping[str, type[Layer]]) -> Model:  # noq
             raise ValueError(
                 f"tensor {name!r}: expected {_DTYPES[dtype]} of shape {spec.shape}, got {kind} of shape {shape}"
             )
-    weights: list[Array] = [np.array(file.get_tensor(name)) for name in specs]
-    model._restore(weights, dtype)
+    weights: dict[str, Array] = {name: np.array(file.get_tensor(name)) for name in specs}
+    check_sum(weights, metadata)
+    model._restore(list(weights.values()), dtype)
     model.metadata = _own_metadata(metadata.get("metadata", "{}"))
     return model
 
@@ -195,11 +194,9 @@ def save_state_dict(model: Model, path: str | os.PathLike[str], mapping: Mapping
     >>> {name: array.shape for name, array in sorted(weights.items())}
     {'0.bias': (4,), '0.weight': (4, 3), '2.bias': (2,), '2.weight': (2, 4)}
     """
-    from safetensors.numpy import save as serialize
-
     from nncore.state_dict import collect
 
-    write_file(os.path.realpath(os.fspath(path)), serialize(collect(model, mapping)))
+    write_file(path, serialized(collect(model, mapping)))
 
 
 def _own_metadata(text: str) -> dict[str, str]:
@@ -226,24 +223,3 @@ def _build(text: str, custom_objects: Mapping[str, type[Layer]]) -> Model:
     except (ValueError, TypeError) as error:
         raise ValueError(f"metadata 'model': {error}") from None
     return model
-
-
-def write_file(path: str, data: bytes) -> None:
-    """Replace the file at `path` by `data`, at once and as a whole, even if the machine stops meanwhile."""
-    folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

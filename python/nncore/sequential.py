@@ -44,12 +44,14 @@ class Sequential(Model):
 
     def __init__(self, layers: Iterable[Layer], name: str | None = None) -> None:
         given: list[Any] = list(layers)  # Any: what users pass is checked here
+        seen: set[int] = set()
         for place, layer in enumerate(given):
             if not isinstance(layer, Layer):
                 hint = " (the class; make an object of it)" if isinstance(layer, type) else ""
                 raise TypeError(f"layers: expected a Layer at position {place}, got {layer!r}{hint}")
-            if any(layer is other for other in given[:place]):
+            if id(layer) in seen:
                 raise ValueError(f"layers: expected each layer once, got {layer!r} again at position {place}")
+            seen.add(id(layer))
             if isinstance(layer, Input) and place:
                 raise ValueError(f"layers: expected Input only at the first position, got it at position {place}")
         if all(isinstance(layer, Input) for layer in given):

@@ -22,7 +22,7 @@ class _FileLogger(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Begin the file; an OSError, now and not after the first epoch, if it cannot be written."""
-        from nncore.io import write_file  # here: most training needs none of it
+        from nncore.files import write_file  # here: most training needs none of it
 
         first = self.params["initial_epoch"]
         kept: list[str] = []
@@ -31,7 +31,7 @@ class _FileLogger(Callback):
                 kept = [line for line in file if line.endswith("\n")]  # not one that a killed process began
         if first:  # training goes on: an epoch that is not in its checkpoint comes again
             kept = [line for line in kept if (number := self.epoch_of(line)) is None or number < first]
-        write_file(os.path.realpath(self.filename), "".join(kept).encode())
+        write_file(self.filename, "".join(kept).encode())
 
     def epoch_of(self, line: str) -> int | None:
         """The number of the epoch that a line is about, if it is about one."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from string import Formatter
 from typing import Any
 
 from nncore.arrays import positive
 from nncore.callbacks.base import Logs
-from nncore.callbacks.monitors import Monitor, reference
+from nncore.callbacks.monitors import Monitor, kept, reference
 
 __all__ = ["ModelCheckpoint"]
 
@@ -108,4 +110,11 @@ class ModelCheckpoint(Monitor):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """See `Callback.set_state`."""
-        self.best, self.files = state["best"], list(state["files"])
+        self.best = kept(self, state["best"])
+        self.files = [name for name in map(str, state["files"]) if self._wrote(name)]
+
+    def _wrote(self, name: str) -> bool:
+        """Whether a file of that name may be one of its own: what a checkpoint names besides is not deleted."""
+        parts, value = Formatter().parse(self.filepath), r"[^/\\]*\w[^/\\]*"
+        pattern = "".join(re.escape(text) + ("" if place is None else value) for text, place, _, _ in parts)
+        return re.fullmatch(pattern, name) is not None

@@ -154,8 +154,15 @@ class EarlyStopping(Monitor):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """See `Callback.set_state`."""
-        self.wait, self.stopped_epoch, self.best_epoch = state["wait"], state["stopped_epoch"], state["best_epoch"]
-        self.best, self._best_weights = state["best"], state["best_weights"]
+        counts = [count(self, name, state[name]) for name in ("wait", "stopped_epoch", "best_epoch")]
+        best, weights = kept(self, state["best"]), state["best_weights"]
+        if weights is not None:
+            shapes = [spec.shape for spec in self.model.graph.parameters]
+            got = [w.shape if isinstance(w, np.ndarray) and w.dtype.kind == "f" else None for w in weights]
+            if got != shapes:
+                raise ValueError(f"best_weights of EarlyStopping: expected arrays of shapes {shapes}, got {got}")
+        self.wait, self.stopped_epoch, self.best_epoch = counts
+        self.best, self._best_weights = best, weights
 
 
 class ReduceLROnPlateau(Monitor):
@@ -236,7 +243,8 @@ class ReduceLROnPlateau(Monitor):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """See `Callback.set_state`."""
-        self.best, self.wait, self.cooldown_counter = state["best"], state["wait"], state["cooldown_counter"]
+        best, counts = kept(self, state["best"]), [count(self, name, state[name]) for name in ("wait", "cooldown_counter")]
+        self.best, (self.wait, self.cooldown_counter) = best, counts
 
 
 def learning_rate(callback: Callback) -> float:
@@ -263,6 +271,11 @@ def reference(callback: Callback, name: str, value: object) -> float | None:
     if value is not None and not math.isfinite(value):
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number or None, got {value!r}")
     return None if value is None else float(value)
+
+
+def kept(callback: Callback, best: object) -> float | None:
+    """The best value that a checkpoint has kept, or None; it need not be finite."""
+    return best if isinstance(best, float) and math.isinf(best) else reference(callback, "best", best)
 
 
 def count(callback: Callback, name: str, value: object) -> int:

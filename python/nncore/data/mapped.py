@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nncore.data.chunks import Chunk, ChunkLoader, ahead
 from nncore.data.groups import Array, common_length, integer, like, members
+from nncore.data.npz import DAMAGES
 
 __all__ = ["MappedLoader"]
 
@@ -243,7 +244,7 @@ def _array(name: str, value: Any) -> Array:  # noqa: ANN401
     if isinstance(value, (str, os.PathLike)):
         try:
             value = np.load(value, mmap_mode="r")
-        except (ValueError, EOFError) as error:
+        except DAMAGES as error:
             raise ValueError(f"{name}: expected a .npy file, got {os.fspath(value)} ({error})") from None
         if not isinstance(value, np.ndarray):
             raise ValueError(f"{name}: expected a .npy file, got an archive")

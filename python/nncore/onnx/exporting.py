@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from nncore.files import write_file
 from nncore.graph import Graph, Node
-from nncore.io import checked_metadata, write_file
+from nncore.io import checked_metadata
 from nncore.model import Model
 from nncore.onnx.package import load_onnx
 from nncore.onnx.writer import INEXPRESSIBLE, WRITERS, Writer
@@ -64,8 +65,7 @@ def export(
     >>> bool(abs(same.predict([[1, 2, 3, 4]]) - model.predict([[1, 2, 3, 4]])).max() < 1e-6)
     True
     """
-    name = os.path.realpath(os.fspath(path))
-    write_file(name, proto_of(model, opset, ir_version, output).SerializeToString())
+    write_file(path, proto_of(model, opset, ir_version, output).SerializeToString())
 
 
 def proto_of(model: Model, opset: int = 21, ir_version: int = 10, output: str | None = None) -> Any:  # noqa: ANN401
