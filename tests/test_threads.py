@@ -134,3 +134,35 @@ if pid == 0:
 sys.exit(os.waitpid(pid, 0)[1])
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
+
+
+def test_daemon_threads_at_the_end_of_the_process():
+    """The interpreter stops them wherever they wait for it; that in native code must not end in an abort."""
+    script = """
+import threading, time
+import numpy as np
+import nncore as nn
+class Own(nn.Layer):
+    def forward(self, x):
+        end = time.perf_counter() + 0.005
+        while time.perf_counter() < end:
+            pass
+        return x
+    def backward(self, x, y, dy):
+        return dy
+x, y = np.zeros((500, 50), "float32"), np.zeros(500, int)
+def made(*layers):
+    model = nn.Sequential([nn.Input((50,)), nn.Dense(100), *layers, nn.Dense(3)])
+    model.compile("sgd", "cross_entropy")
+    return model
+def forever(call, *arguments):
+    while True:
+        call(*arguments)
+for call in (made().predict, made(Own()).predict, lambda x: nn.ops.matmul(x, x.T)):
+    threading.Thread(target=forever, args=(call, x), daemon=True).start()
+for model in (made(), made(Own())):
+    threading.Thread(target=forever, args=(model.train_on_batch, x, y), daemon=True).start()
+time.sleep(0.3)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -30,7 +30,7 @@ void columns_forward_of(const std::string& name, const py::array& x, const py::a
     using T = decltype(zero);
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     columns_forward(kernels<T>(), name, to, from, sizes);
   });
 }
@@ -43,7 +43,7 @@ void columns_backward_of(const std::string& name, const py::array& y, const py::
     using T = decltype(zero);
     const T *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     columns_backward(kernels<T>(), name, to, ys, dys, sizes);
   });
 }
@@ -62,7 +62,7 @@ void parts_forward_of(const std::string& name, const py::array& x, const py::arr
     using T = decltype(zero);
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     parts_forward(kernels<T>(), name, to, from, static_cast<size_t>(parts), sizes);
   });
 }
@@ -76,7 +76,7 @@ void parts_backward_of(const std::string& name, const py::array& x, const py::ar
     using T = decltype(zero);
     const T *xs = contiguous<T>(x, "x"), *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     parts_backward(kernels<T>(), name, to, xs, ys, dys, static_cast<size_t>(parts), sizes);
   });
 }
@@ -99,7 +99,7 @@ void prelu_of(const py::array& x, const py::array& alpha, const py::array& out) 
     const T *xs = contiguous<T>(x, "x"), *slopes = contiguous<T>(alpha, "alpha");
     T* to = contiguous<T>(out, "out", true);
     const bool shared = alpha.size() == 1;
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     prelu(kernels<T>(), to, xs, slopes, shared, rows, n);
   });
 }
@@ -115,7 +115,7 @@ void prelu_backward_of(const py::array& x, const py::array& alpha, const py::arr
     const T *xs = contiguous<T>(x, "x"), *slopes = contiguous<T>(alpha, "alpha"), *dys = contiguous<T>(dy, "dy");
     T *to = contiguous<T>(dx, "dx", true), *to_slopes = contiguous<T>(dalpha, "dalpha", true);
     const bool shared = alpha.size() == 1;
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     prelu_backward(kernels<T>(), to, to_slopes, xs, dys, slopes, shared, rows, n);
   });
 }
@@ -128,7 +128,7 @@ void rrelu_of(const py::array& source, const py::array& x, const py::array& out,
     const T *from = contiguous<T>(source, "source"), *xs = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
     const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rrelu(kernels<T>(), to, from, xs, rows, n, lower, upper, seed, node, step);
   });
 }

@@ -4,8 +4,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
+
+#if defined(__GLIBC__)
+#include <cxxabi.h>
+#endif
 
 namespace nncore {
 
@@ -14,6 +20,36 @@ void register_ops(pybind11::module_& module);
 void register_axes(pybind11::module_& module);
 void register_norms(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
+
+// Runs f, which may wait for Python's lock. Python before 3.14 ends a daemon thread that does so while the interpreter
+// shuts down by pthread_exit, and where C++ must not throw, its unwinding ends the process. Such a thread sleeps here
+// instead, as in later Pythons, until the process is gone.
+template <class F>
+void outlast_python(const F& f) {
+#if defined(__GLIBC__)
+  try {
+    f();
+  } catch (const abi::__forced_unwind&) {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+#else
+  f();
+#endif
+}
+
+// Python's lock is released while this lives.
+class WithoutPython {
+ public:
+  WithoutPython() : thread_(PyEval_SaveThread()) {}
+  ~WithoutPython() {
+    outlast_python([&] { PyEval_RestoreThread(thread_); });
+  }
+  WithoutPython(const WithoutPython&) = delete;
+  WithoutPython& operator=(const WithoutPython&) = delete;
+
+ private:
+  PyThreadState* thread_;
+};
 
 template <class T>
 bool has_type(const pybind11::array& array) {

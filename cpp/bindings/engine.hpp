@@ -7,6 +7,7 @@
 #include "bindings/bindings.hpp"
 #include "bindings/function.hpp"
 #include "core/engine.hpp"
+#include "core/memory.hpp"
 
 namespace nncore {
 
@@ -67,9 +68,9 @@ class PyEngine {
   using Nodes =
       std::vector<std::tuple<std::string, std::vector<int>, std::vector<double>, std::vector<int>, std::vector<int64_t>>>;
   using Parameters = std::vector<std::tuple<std::vector<int64_t>, bool, double, double, double>>;
+  using Functions = std::map<size_t, py::object>;  // by node
   PyEngine(const Nodes& nodes, const Parameters& parameters, const std::vector<int>& inputs,
-           const std::vector<int>& outputs, const std::string& dtype, uint64_t seed,
-           const std::map<size_t, py::object>& functions)
+           const std::vector<int>& outputs, const std::string& dtype, uint64_t seed, const Functions& functions)
       : dtype_(dtype) {
     GraphDesc graph;
     for (const auto& [shape, trainable, l1, l2, max_norm] : parameters)
@@ -82,10 +83,12 @@ class PyEngine {
     for (const int i : outputs) output_shapes_.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
     parameter_count_ = parameters.size();
     engine_ = make_engine(graph, dtype_.equal(py::dtype::of<double>()), seed);
+    const Buffer<char> room(
+        4096);  // pybind11 will need some bytes to note the object, and cannot do without: there are some
   }
 
   void hold() {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->hold();
   }
   void release() { engine_->release(); }
@@ -99,19 +102,18 @@ class PyEngine {
   py::array get_state(const std::string& rule, int state, size_t index) {
     return parameter_sized(index, [&](void* out) { engine_->get_state(rule, state, index, out); });
   }
-  void set_parameter(size_t index, const py::array& value) {
-    const void* data = checked_parameter(index, value);
-    const py::gil_scoped_release release;
-    engine_->set_parameter(index, data);
-  }
-  void set_state(const std::string& rule, int state, size_t index, const py::array& value) {
-    const void* data = checked_parameter(index, value);
-    const py::gil_scoped_release release;
-    engine_->set_state(rule, state, index, data);
+  void assign(const std::vector<std::pair<size_t, py::array>>& parameters,
+              const std::vector<std::tuple<std::string, int, size_t, py::array>>& states) {
+    std::vector<Assignment> assignments;
+    for (const auto& [index, value] : parameters) assignments.push_back({index, checked_parameter(index, value)});
+    for (const auto& [rule, state, index, value] : states)
+      assignments.push_back({index, checked_parameter(index, value), rule, state});
+    const WithoutPython release;
+    engine_->assign(assignments);
   }
 
   double penalty() {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     return engine_->penalty();
   }
 
@@ -119,7 +121,7 @@ class PyEngine {
     const std::vector<SampleArray> samples = sample_arrays(inputs);
     std::vector<void*> raw;
     std::vector<py::array> outputs = new_arrays(output_shapes_, samples[0].rows, raw);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->forward(samples, training, raw);
     return outputs;
   }
@@ -136,14 +138,14 @@ class PyEngine {
     }
     std::vector<void*> raw;
     std::vector<py::array> result = new_arrays(input_shapes_, rows, raw);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->backward(rows, from, raw);
     return result;
   }
 
   void update(const RuleArgument& rule, const std::vector<double>& rates) {
     const OptimizerStep step = optimizer_step(rule, rates);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->update(step);
   }
 
@@ -152,7 +154,7 @@ class PyEngine {
     if (batch_size == 0) throw std::invalid_argument("batch_size: expected a positive number, got 0");
     std::vector<void*> raw;
     std::vector<py::array> outputs = new_arrays(output_shapes_, samples[0].rows, raw);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->predict(samples, batch_size, raw);
     return outputs;
   }
@@ -165,7 +167,7 @@ class PyEngine {
     if (!samples || samples->rows == 0 || samples->rows > kFewRows) return py::none();
     std::vector<void*> raw;
     std::vector<py::array> outputs = new_arrays(output_shapes_, samples->rows, raw);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     engine_->predict({*samples}, batch_size, raw);
     return std::move(outputs[0]);
   }
@@ -206,22 +208,24 @@ class PyEngine {
     const OptimizerStep step = rule ? optimizer_step(*rule, rates) : OptimizerStep{};
     options.optimizer = rule ? &step : nullptr;
     RunOutcome outcome;
+    std::vector<double> totals;
+    totals.reserve(3 + metrics.size());  // now: where memory is short, before the steps
     {
-      const py::gil_scoped_release release;
+      const WithoutPython release;
       for (size_t i = start; i < options.order_size; ++i)
         if (static_cast<uint64_t>(options.order[i]) >= rows)
           throw std::invalid_argument("order: expected indices of samples");
       outcome = engine_->run(samples, objective, options);
     }
-    std::vector<double> totals{outcome.loss};
+    totals.push_back(outcome.loss);
     totals.insert(totals.end(), outcome.metrics.begin(), outcome.metrics.end());
     totals.insert(totals.end(), {outcome.loss_weight, outcome.metric_weight});
-    return {outcome.position, outcome.samples, outcome.steps, totals};
+    return {outcome.position, outcome.samples, outcome.steps, std::move(totals)};
   }
 
   // Without Python's lock, as everything that waits for the engine: its holder may call Python.
   std::optional<size_t> pending_rows() const {
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     return engine_->pending_rows();
   }
   uint64_t seed() const { return engine_->seed; }
@@ -286,7 +290,8 @@ class PyEngine {
       if (inputs[i].ndim() < 1) throw std::invalid_argument("inputs: expected a batch axis, got a scalar");
       const size_t rows = static_cast<size_t>(inputs[i].shape(0)), width = product(input_shapes_[i]);
       if (i > 0 && rows != samples[0].rows) throw std::invalid_argument("inputs: expected equal numbers of samples");
-      expect_size(inputs[i], static_cast<py::ssize_t>(rows * width), "inputs");
+      if (const auto size = static_cast<size_t>(inputs[i].size()); rows > 0 && (size % rows != 0 || size / rows != width))
+        throw std::invalid_argument("inputs: expected " + std::to_string(width) + " numbers for each sample");
       samples.push_back({data_of(inputs[i]), source_of(inputs[i].dtype(), "inputs"), rows, width});
     }
     return samples;
@@ -320,7 +325,7 @@ class PyEngine {
     const std::vector<int64_t> shape = engine_->parameter_shape(index);
     py::array array(dtype_, std::vector<py::ssize_t>(shape.begin(), shape.end()));
     void* out = array.mutable_data();
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     fill(out);
     return array;
   }

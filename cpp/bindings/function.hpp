@@ -1,6 +1,7 @@
 // A user's Python function on whole batches, as the core calls it.
 #pragma once
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,18 +28,36 @@ class PyFunction final : public BatchFunction {
 
   void forward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters, const RowsView& y,
                bool training) const override {
-    const pybind11::gil_scoped_acquire acquire;
-    copy_back(y, rows, call_.attr("forward")(copies(rows, inputs, inputs_), copies(1, parameters, parameters_), training));
+    with_python([&] {
+      copy_back(y, rows, call("forward", copies(rows, inputs, inputs_), copies(1, parameters, parameters_), training));
+    });
   }
   void backward(size_t rows, const std::vector<RowsView>& inputs, const std::vector<RowsView>& parameters,
                 const RowsView& y, const RowsView& dy, const std::vector<RowsView>& gradients) const override {
-    const pybind11::gil_scoped_acquire acquire;
-    const pybind11::list results = call_.attr("backward")(copies(rows, inputs, inputs_), copies(1, parameters, parameters_),
-                                                          copy(rows, y, &rows, result_), copy(rows, dy, &rows, result_));
-    for (size_t i = 0; i < gradients.size(); ++i) copy_back(gradients[i], i < inputs.size() ? rows : 1, results[i]);
+    with_python([&] {
+      const pybind11::list results = call("backward", copies(rows, inputs, inputs_), copies(1, parameters, parameters_),
+                                          copy(rows, y, &rows, result_), copy(rows, dy, &rows, result_));
+      for (size_t i = 0; i < gradients.size(); ++i) copy_back(gradients[i], i < inputs.size() ? rows : 1, results[i]);
+    });
   }
 
  private:
+  template <class F>
+  static void with_python(const F& f) {
+    std::optional<pybind11::gil_scoped_acquire> acquire;
+    outlast_python([&] { acquire.emplace(); });
+    f();
+  }
+  // The result of a method. While it runs nothing of C++ is on the way that would be unwound without Python's lock.
+  template <class... Arguments>
+  pybind11::object call(const char* method, Arguments&&... arguments) const {
+    const pybind11::object bound = call_.attr(method);
+    const pybind11::tuple all = pybind11::make_tuple(std::forward<Arguments>(arguments)...);
+    PyObject* result = nullptr;
+    outlast_python([&] { result = PyObject_CallObject(bound.ptr(), all.ptr()); });
+    if (!result) throw pybind11::error_already_set();
+    return pybind11::reinterpret_steal<pybind11::object>(result);
+  }
   // Rows as an array of `shape`, with an axis of the batch before it where `batch` says how long.
   pybind11::array copy(size_t rows, const RowsView& from, const size_t* batch, const std::vector<int64_t>& shape) const {
     std::vector<pybind11::ssize_t> extents(shape.begin(), shape.end());

@@ -48,7 +48,7 @@ void vector_norm_forward_of(const std::string& name, const py::array& x, const p
     T* to = contiguous<T>(out, "out", true);
     const Affine<T> affine{given<T>(gamma, n, "gamma"), given<T>(beta, n, "beta")};
     const auto count = static_cast<size_t>(x.size() / n);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     vector_norm_forward(own, to, from, count, static_cast<size_t>(n), static_cast<T>(epsilon), affine);
   });
 }
@@ -73,7 +73,7 @@ void vector_norm_backward_of(const std::string& name, const py::array& x, const 
     const T *xs = contiguous<T>(x, "x"), *dys = contiguous<T>(dy, "dy"), *scale = given<T>(gamma, n, "gamma");
     const NormGradients<T> d = gradients<T>(x, dx, dgamma, dbeta, n);
     const auto count = static_cast<size_t>(x.size() / n);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     vector_norm_backward(kernels<T>(), own, d, xs, dys, count, static_cast<size_t>(n), static_cast<T>(epsilon), scale);
   });
 }
@@ -89,7 +89,7 @@ void batch_norm_forward_of(const py::array& x, const py::array& out, const Vecto
     T* to = contiguous<T>(out, "out", true);
     const Affine<T> affine{given<T>(gamma, n, "gamma"), given<T>(beta, n, "beta")};
     const auto count = static_cast<size_t>(x.size() / n);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     batch_norm_forward(kernels<T>(), to, from, count, static_cast<size_t>(n), m, v, static_cast<T>(epsilon), affine);
   });
 }
@@ -106,7 +106,7 @@ void batch_norm_backward_of(const py::array& x, const py::array& dy, const py::a
     const T *m = given<T>(mean, n, "mean"), *v = given<T>(variance, n, "variance");
     const NormGradients<T> d = gradients<T>(x, dx, dgamma, dbeta, n);
     const auto count = static_cast<size_t>(x.size() / n);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     batch_norm_backward(kernels<T>(), d, xs, dys, count, static_cast<size_t>(n), m, v, static_cast<T>(epsilon), scale);
   });
 }

@@ -37,7 +37,7 @@ bool activation_forward_of(const std::string& name, const py::array& x, const py
     const Activation<T>& f = find_activation(kernels<T>(), name);
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     activation_forward(kernels<T>(), f, to, from, n, attrs);
   });
   return true;
@@ -53,7 +53,7 @@ bool activation_backward_of(const std::string& name, const py::array& x, const p
     const T *xs = contiguous<T>(x, "x"), *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
     T* to = contiguous<T>(out, "out", true);
     const auto n = static_cast<size_t>(x.size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     activation_backward(kernels<T>(), f, to, xs, ys, dys, n, attrs);
   });
   return true;
@@ -74,7 +74,7 @@ bool rows_forward_of(const std::string& name, const py::array& x, const py::arra
     rows_of(x, rows, n);
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rows_forward(kernels<T>(), name, to, from, rows, n);
   });
   return true;
@@ -89,7 +89,7 @@ bool rows_backward_of(const std::string& name, const py::array& y, const py::arr
     rows_of(y, rows, n);
     const T *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rows_backward(kernels<T>(), name, to, ys, dys, rows, n);
   });
   return true;
@@ -104,7 +104,7 @@ void by_rows(const py::array& x, const py::array& out, size_t rows, const F& f) 
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
     const size_t n = rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows;
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     f(kernels<T>(), to, from, n);
   });
 }
@@ -137,7 +137,7 @@ void add_of(const py::array& a, const py::array& b, const py::array& out) {
     const T *as = contiguous<T>(a, "a"), *bs = contiguous<T>(b, "b");
     T* to = contiguous<T>(out, "out", true);
     const auto n = static_cast<size_t>(a.size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     add(kernels<T>(), to, as, bs, n);
   });
 }
@@ -160,7 +160,7 @@ void product_of(const std::vector<py::array>& xs, const py::array& out) {
     const std::vector<const T*> from = arrays_like<T>(out, xs);
     T* to = contiguous<T>(out, "out", true);
     const auto n = static_cast<size_t>(out.size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     product(kernels<T>(), to, from.data(), from.size(), n);
   });
 }
@@ -171,7 +171,7 @@ void sum_over_of(const std::vector<py::array>& xs, double divisor, const py::arr
     const std::vector<const T*> from = arrays_like<T>(out, xs);
     T* to = contiguous<T>(out, "out", true);
     const auto n = static_cast<size_t>(out.size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     sum_over(kernels<T>(), to, from.data(), from.size(), static_cast<T>(divisor), n);
   });
 }
@@ -183,7 +183,7 @@ void column_sums_of(const py::array& x, const py::array& out) {
     const T* from = contiguous<T>(x, "x");
     T* to = contiguous<T>(out, "out", true);
     const auto rows = static_cast<size_t>(x.shape(0)), n = static_cast<size_t>(x.shape(1));
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     column_sums(kernels<T>(), to, from, rows, n);
   });
 }
@@ -207,7 +207,7 @@ void matmul_of(const py::array& a, const py::array& b, const py::array& out) {
     if (!out.writeable()) throw std::invalid_argument("out: expected a writeable array");
     if (left.columns != right.rows || result.rows != left.rows || result.columns != right.columns)
       throw std::invalid_argument("a, b, out: shapes do not fit");
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     matmul(kernels<T>(), left, right, result);
   });
 }
@@ -218,12 +218,13 @@ void dense_of(const py::array& x, const py::array& w, const std::optional<py::ar
     using T = decltype(zero);
     const Strided<const T> left = strided<const T>(x, "x"), right = strided<const T>(w, "w");
     T* to = contiguous<T>(out, "out", true);
-    if (out.ndim() != 2 || left.columns != right.rows) throw std::invalid_argument("x, w, out: shapes do not fit");
+    if (out.ndim() != 2 || left.columns != right.rows || static_cast<size_t>(out.shape(0)) != left.rows ||
+        static_cast<size_t>(out.shape(1)) != right.columns)
+      throw std::invalid_argument("x, w, out: shapes do not fit");
     const Strided<T> result{to, left.rows, right.columns, static_cast<ptrdiff_t>(right.columns), 1};
-    expect_size(out, static_cast<py::ssize_t>(left.rows * right.columns), "out");
     if (bias) expect_size(*bias, out.shape(1), "bias");
     const T* shift = bias ? contiguous<T>(*bias, "bias") : nullptr;
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     dense(kernels<T>(), left, right, shift, result, activation, attrs);
   });
 }
@@ -274,7 +275,7 @@ double loss_of(const std::string& name, const py::array& pred, const py::array& 
     for (size_t r = 0; indices && r < args.rows; ++r)
       if (args.index[r] < -1 || (args.index[r] >= 0 && static_cast<size_t>(args.index[r]) >= args.n))
         throw std::invalid_argument("target: class index out of range");
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     return loss(kernels<T>(), name, args);
   });
 }
@@ -298,7 +299,7 @@ bool rule_step_of(const std::string& name, const py::tuple& arrays, const std::v
     T* raw[2 + kMaxStates] = {};
     for (size_t i = 0; i < count; ++i) raw[i] = static_cast<T*>(const_cast<void*>(checked[i].data()));
     const auto n = static_cast<size_t>(checked[0].size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rule_step(kernels<T>(), name, raw[0], raw[1], raw + 2, n, hyper, iteration);
   });
   return true;

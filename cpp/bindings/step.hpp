@@ -11,16 +11,19 @@ namespace nncore {
 class PyStep {
  public:
   // Targets: class indices where `indices`, or values in [low, high] of `target_shape` per sample.
-  PyStep(PyEngine& engine, const PyEngine::LossChoice& loss, const std::vector<std::string>& metrics,
+  // The engine is kept by a reference of our own: pybind11 would end the process where it has no memory for one of its.
+  PyStep(py::object engine, const PyEngine::LossChoice& loss, const std::vector<std::string>& metrics,
          const RuleArgument& rule, bool indices, double low, double high, std::vector<py::ssize_t> target_shape)
-      : engine_(engine),
-        optimizer_(engine.optimizer_step(rule, {})),
+      : owner_(std::move(engine)),
+        engine_(owner_.cast<PyEngine&>()),
+        optimizer_(engine_.optimizer_step(rule, {})),
         indices_(indices),
         low_(std::max(low, std::numeric_limits<double>::lowest())),
         high_(std::min(high, std::numeric_limits<double>::max())),
         target_shape_(std::move(target_shape)) {
     std::tie(objective_.loss, objective_.attrs, objective_.arrays, objective_.mean) = loss;
     objective_.metrics = metrics;
+    const Buffer<char> room(4096);  // as in PyEngine
   }
 
   // The step's mean loss and metrics, or None if it was not made because the arrays are not that plain.
@@ -39,12 +42,12 @@ class PyStep {
     options.batch_size = samples->rows;
     options.optimizer = rates.empty() ? &optimizer_ : &scheduled;
     RunOutcome outcome;
+    py::tuple means(1 + objective.metrics.size());
     {
-      const py::gil_scoped_release release;
+      const WithoutPython release;
       outcome = engine_.engine().run({*samples}, objective, options);
     }
     const auto mean = [](double sum, double weight) { return weight > 0 ? sum / weight : 0.0; };
-    py::tuple means(1 + outcome.metrics.size());
     means[0] = mean(outcome.loss, outcome.loss_weight);
     for (size_t i = 0; i < outcome.metrics.size(); ++i) means[1 + i] = mean(outcome.metrics[i], outcome.metric_weight);
     return means;
@@ -90,6 +93,7 @@ class PyStep {
     return true;
   }
 
+  py::object owner_;
   PyEngine& engine_;
   Objective objective_;
   OptimizerStep optimizer_;

@@ -16,6 +16,7 @@ constexpr double kElement = 16;  // an elementwise pass costs about as much as t
 // of inner, in elements.
 template <class F>
 void for_pieces(size_t outer, size_t inner, size_t step, size_t work, const F& f) {
+  if (work == 0) return;  // of arrays without elements the other extents may be huge
   const size_t pieces = (inner + step - 1) / step;
   const double cost = kElement * static_cast<double>(outer) * static_cast<double>(inner) * static_cast<double>(work);
   parallel(threads_for(cost), [&](const Team& team) {

@@ -38,10 +38,20 @@ class EngineOf final : public Engine {
     read(network_.value(parameter), parameter, out);
   }
 
-  void set_parameter(size_t parameter, const void* values) override {
+  void assign(const std::vector<Assignment>& assignments) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
-    write(network_.value(parameter), parameter, values);
-    network_.mark_changed();
+    for (const Assignment& a : assignments)
+      if (!a.rule.empty()) memory_.state(a.rule, a.state);  // may have to be made
+    for (const Assignment& a : assignments) {
+      const bool own = a.rule.empty();
+      T* arena = own ? network_.value(0) : memory_.state(a.rule, a.state).data();
+      write(arena + network_.layout(a.parameter).offset, a.parameter, a.values);
+      if (own) {
+        network_.mark_changed();
+      } else {
+        memory_.note_set(a.rule);
+      }
+    }
   }
 
   double penalty() override {
@@ -58,12 +68,6 @@ class EngineOf final : public Engine {
   void get_state(const std::string& rule, int state, size_t parameter, void* out) override {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
     read(memory_.state(rule, state).data() + network_.layout(parameter).offset, parameter, out);
-  }
-
-  void set_state(const std::string& rule, int state, size_t parameter, const void* values) override {
-    const std::lock_guard<ForkAwareMutex> lock(mutex_);
-    write(memory_.state(rule, state).data() + network_.layout(parameter).offset, parameter, values);
-    memory_.note_set(rule);
   }
 
   void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) override {
@@ -269,14 +273,14 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Object
   const int count = threads(block, training ? 3 : 1);
   const size_t width = network_.width(static_cast<size_t>(network_.graph().outputs[0]));
   Scoring<T> scoring(kernels_, workspace, objective, options, block, width, count);  // refuses what does not fit
-  if (block == 0) return scoring.outcome();
+  if (block == 0) return scoring.take_outcome();
+  const std::vector<size_t> bounds = share_tasks(count);
   if (training) pending_rows_.reset();
   workspace.prepare(block, training ? Level::kTraining : Level::kInference);
   if (training) {
     has_gradients_ = true;
     network_.refresh_all_transposed();
   }
-  const std::vector<size_t> bounds = share_tasks(count);
   bool stop = false;  // written by rank 0 between the two barriers of a step, read after the second
   Faults faults;
   const double penalty = training || !network_.regularized() ? 0 : network_.penalty();
@@ -319,7 +323,7 @@ RunOutcome EngineOf<T>::run(const std::vector<SampleArray>& inputs, const Object
     }
   });
 
-  const RunOutcome outcome = scoring.outcome();
+  RunOutcome outcome = scoring.take_outcome();  // no memory is needed from here on: the steps are made, and must be counted
   if (training) {
     draws += outcome.steps;
     note(*updates);

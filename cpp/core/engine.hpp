@@ -81,6 +81,14 @@ struct DivergenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What a parameter, or where `rule` has a name an optimizer state of it, is to become.
+struct Assignment {
+  size_t parameter;
+  const void* values;
+  std::string rule{};
+  int state = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -91,10 +99,11 @@ class Engine {
 
   virtual std::vector<int64_t> parameter_shape(size_t parameter) const = 0;
   virtual void get_parameter(size_t parameter, void* out) = 0;
-  virtual void set_parameter(size_t parameter, const void* values) = 0;
+  // All of them, or none where one is refused or there is no memory.
+  virtual void assign(const std::vector<Assignment>& assignments) = 0;
+  void set_parameter(size_t parameter, const void* values) { assign({{parameter, values}}); }
   virtual void get_gradient(size_t parameter, void* out) = 0;
   virtual void get_state(const std::string& rule, int state, size_t parameter, void* out) = 0;
-  virtual void set_state(const std::string& rule, int state, size_t parameter, const void* values) = 0;
 
   virtual void forward(const std::vector<SampleArray>& inputs, bool training, const std::vector<void*>& outputs) = 0;
   // Rows of the last training forward that no backward has used yet, if there is one.

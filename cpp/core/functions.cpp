@@ -13,7 +13,7 @@ namespace nncore {
 namespace {
 
 // f(begin, end) over parts of n elements, each a multiple of `step` long; `work` is the cost of an element in
-// multiply-adds.
+// multiply-adds. f must not throw.
 template <class F>
 void split(size_t n, size_t step, double work, const F& f) {
   parallel(threads_for(static_cast<double>(n) * work), [&](const Team& team) {
@@ -125,10 +125,14 @@ void add(const Kernels<T>& kernels, T* y, const T* a, const T* b, size_t n) {
 // f(arrays from element `begin` on, begin, end) for parts of the n elements of `count` arrays.
 template <class T, class F>
 void split_arrays(const T* const* x, size_t count, size_t n, const F& f) {
-  split(n, kPanel<T>, kElement * static_cast<double>(count), [&](size_t begin, size_t end) {
-    std::vector<const T*> part(x, x + count);
-    for (const T*& p : part) p += begin;
-    f(part.data(), begin, end);
+  const int threads = threads_for(kElement * static_cast<double>(count) * static_cast<double>(n));
+  std::vector<const T*> parts(static_cast<size_t>(threads) * count);
+  parallel(threads, [&](const Team& team) {
+    size_t begin = 0, end = 0;
+    team.share(n, kPanel<T>, begin, end);
+    const T** part = parts.data() + static_cast<size_t>(team.rank) * count;
+    for (size_t i = 0; i < count; ++i) part[i] = x[i] + begin;
+    if (begin < end) f(part, begin, end);
   });
 }
 

@@ -75,8 +75,9 @@ class Multiplication {
     }
     bias_values_ = bias;
     constexpr size_t kPackedBytes = 256 * 1024;
-    group_ = std::clamp<size_t>(kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2, 2, kMostPanels);
+    group_ = std::clamp<size_t>(kPackedBytes / 64 / std::max<size_t>(a.columns, 1) / 2 * 2, 2, kMostPanels);
     group_ = std::min(group_, panels_of<T>(c.columns));
+    if (a.columns > SIZE_MAX / (kMostPanels * w)) throw std::bad_alloc();  // a view may be larger than memory
     const bool tiles = c.column != 1 || c.columns % w != 0;
     room_ = &Room<T>::of_this_thread(count, group_ * a.columns * w, tiles ? kTileRows * group_ * w : 0);
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/engine.hpp"
@@ -130,7 +131,8 @@ class Scoring {
   // The penalty on the parameters is a part of the batch's mean loss. Called by one thread after collect().
   void add_penalty(double penalty) { outcome_.loss += penalty * last_weight_; }
 
-  const RunOutcome& outcome() const { return outcome_; }
+  // To be called once, at the end; the counters stay.
+  RunOutcome take_outcome() { return std::move(outcome_); }
 
   void throw_if_failed() const {
     for (const Fault& fault : faults_) {

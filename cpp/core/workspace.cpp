@@ -29,10 +29,10 @@ void Workspace<T>::prepare(size_t rows, Level level) {
   if (rows <= capacity_ && level == level_) return;
   capacity_ = std::max(rows, capacity_);
   level_ = level;
-  operands_.assign(network_.node_count(), {});
-  calls_.assign(network_.node_count(), {});
   buffers_.clear();
   try {
+    operands_.assign(network_.node_count(), {});
+    calls_.assign(network_.node_count(), {});
     allocate_forward();
     if (level_ == Level::kInference) return;
     allocate_backward();

@@ -32,8 +32,7 @@ class Trial:
         weights = model.get_weights()
         self._draws = model.engine.draws
         self.engine = engines.create(model._engine_name, model.graph, "float64", model.engine.seed)
-        for i, weight in enumerate(weights):
-            self.engine.set_parameter(i, weight)
+        self.engine.assign(dict(enumerate(weights)))
         self.trainable = {i: spec.name for i, spec in enumerate(model.graph.parameters) if spec.trainable}
 
     def loss(self) -> tuple[float, list[Array]]:

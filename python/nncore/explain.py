@@ -57,8 +57,7 @@ class _Probe:
         graph = dataclasses.replace(model.graph, nodes=tuple(map(_in_inference, model.graph.nodes)))
         self._of, self._shapes = of, graph.output_shapes
         self._engine = engines.create(model._engine_name, graph, "float64", seed=0)
-        for i, weight in enumerate(model.get_weights()):
-            self._engine.set_parameter(i, weight)
+        self._engine.assign(dict(enumerate(model.get_weights())))
 
     def gradients(self, x: list[Array], chosen: npt.NDArray[np.int64]) -> list[Array]:
         """The gradient with respect to each sample of its output number `chosen`, one array for each of the inputs `x`."""

@@ -250,9 +250,8 @@ class LBFGS:
         draws = engine.draws
 
         def put(vector: Vector) -> None:
-            with engine.held():
-                for (i, shape), part in zip(places, np.split(vector, ends), strict=True):
-                    engine.set_parameter(i, part.reshape(shape))
+            parts = zip(places, np.split(vector, ends), strict=True)
+            engine.assign({i: part.reshape(shape) for (i, shape), part in parts})
 
         def take(get: Callable[[int], Array]) -> Vector:
             return np.concatenate([np.asarray(get(i), np.float64).ravel() for i, _ in places])

@@ -56,9 +56,8 @@ class Steppable(Storable):
             if array.shape != wanted:
                 raise ValueError(f"{label}: expected the output's shape {wanted}, got {array.shape}")
             arrays.append(np.asarray(array, self._dtype))
-        self._forward_rows = None
         gradients = self.engine.backward(arrays)
-        self._has_gradients = True
+        self._forward_rows, self._has_gradients = None, True
         return self._inputs.join(gradients)
 
     def apply_gradients(self, optimizer: Optimizer) -> None:

@@ -233,8 +233,8 @@ class Model(Steppable):
         if self._stepwise:
             return self._step(True, samples, target, weights, None, 0, len(samples)).means()
         totals = Totals(("loss", *self._objectives[0].names))
+        self._short = self._short_way()  # before the step: it needs memory
         totals.add(self._run(True, samples, target, weights, None, 0, len(samples)))
-        self._short = self._short_way()
         return totals.means()
 
     def _short_way(self) -> Callable[[object, object], dict[str, float] | None] | None:
@@ -332,7 +332,7 @@ class Model(Steppable):
             target = self._target(self._objectives[0], self._outputs.split(y, f"y{where}")[0], len(samples), f"y{where}")
             weights = check_sample_weight(sample_weight, len(samples), f"sample_weight{where}")
             return samples, target, self._weights_of(target, weights, class_weight, where)
-        except (TypeError, ValueError):
+        except Exception:
             if shape_was_open:
                 self._graph, self._thawed, self._layers = None, None, layers
             raise

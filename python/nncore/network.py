@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +219,7 @@ class Network(Layer):
         self._need_own_weights("compile")
         chosen = optimizers.get(optimizer)
         wanted = objectives(loss, loss_weights, metrics, self._outputs)
-        graph = None if self._thawed is None else self._frozen(self._thawed)
+        graph = None if self._thawed is None else frozen(self._thawed, self._owners)
         made = engines.create(engine, ANY_GRAPH if graph is None else graph, dtype, seed)
         if graph is not None:
             wanted = _fitted(wanted, graph)
@@ -264,17 +264,11 @@ class Network(Layer):
         graph = builder.build(outputs=nodes)
         fitted = _fitted(self._objectives, graph)
         check_groups(self._optimizer, graph)
-        self._objectives = fitted
-        self._owners = builder.owners
-        self._graph, self._thawed, self._layers = self._frozen(graph), graph, layers
         owners = {id(owner.thing): owner for owner in builder.owners}
-        self._parts = {name: owners[id(layer)] for name, layer in layers.items()}
-        self._weights = _weights_of_parts(builder)
-
-    def _frozen(self, graph: Graph) -> Graph:
-        """The graph with the parameters of those layers frozen that are not trainable now."""
-        frozen = (owner for owner in self._owners if isinstance(owner.thing, Layer) and not owner.thing.trainable)
-        return freeze(graph, {p for owner in frozen for p in owner.parameters})
+        parts = {name: owners[id(layer)] for name, layer in layers.items()}
+        weights, visible = _weights_of_parts(builder), frozen(graph, builder.owners)
+        self._objectives, self._owners, self._parts, self._weights = fitted, builder.owners, parts, weights
+        self._graph, self._thawed, self._layers = visible, graph, layers
 
     def _restore(self, weights: Sequence[Array | None], dtype: str) -> None:
         """Start from `weights` in `dtype`, as do the models that are parts: what loading a file does."""
@@ -330,14 +324,7 @@ class Network(Layer):
         for i, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
             if array.shape != spec.shape:
                 raise ValueError(f"weights[{i}] ({spec.name}): expected shape {spec.shape}, got {array.shape}")
-        self._put(enumerate(arrays))
-
-    def _put(self, values: Iterable[tuple[int, Array]]) -> None:
-        """Overwrite parameters, all before another thread's call sees one of them."""
-        engine = self.engine
-        with engine.held():
-            for i, value in values:
-                engine.set_parameter(i, value)
+        self.engine.assign(dict(enumerate(arrays)))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -366,12 +353,17 @@ class Network(Layer):
         trainable = [i for i, spec in enumerate(self.graph.parameters) if spec.trainable]
         with self._turns.take("averaged_weights", within=True):
             own = {i: self.engine.get_parameter(i) for i in trainable}
+            average = {i: self.engine.get_state("ema", "average", i) for i in trainable}
+            self.engine.assign(average)
             self._shows_average = True
             try:
-                self._put((i, self.engine.get_state("ema", "average", i)) for i in trainable)
                 yield
             finally:
-                self._put(own.items())
+                del average
+                try:
+                    self.engine.assign(own)
+                except MemoryError:  # some has been freed now, and without these weights training is lost
+                    self.engine.assign(own)
                 self._shows_average = False
 
     def _need_own_weights(self, what: str) -> None:
@@ -396,9 +388,15 @@ ANY_GRAPH = _any_graph()
 
 def _initialize(engine: Engine, weights: Sequence[Array | None] | None) -> None:
     """Set the parameters: to `weights`, or drawn by their initialisers."""
-    for i, spec in enumerate(engine.graph.parameters):
+    for i, spec in enumerate(engine.graph.parameters):  # one by one: an initialiser's array is as large as the parameter
         given = None if weights is None else weights[i]
         engine.set_parameter(i, initializers.draw(spec, generator(engine.seed, i)) if given is None else given)
+
+
+def frozen(graph: Graph, owners: Sequence[Owner]) -> Graph:
+    """The graph with the parameters of those layers frozen that are not trainable now."""
+    still = (owner for owner in owners if isinstance(owner.thing, Layer) and not owner.thing.trainable)
+    return freeze(graph, {p for owner in still for p in owner.parameters})
 
 
 def _weights_of_parts(builder: GraphBuilder) -> list[Array | None] | None:

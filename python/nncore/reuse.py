@@ -15,7 +15,7 @@ from nncore.graph import freeze
 from nncore.history import History
 from nncore.layers import Layer
 from nncore.lbfgs import LBFGS, Memory
-from nncore.network import ANY_GRAPH, Network
+from nncore.network import ANY_GRAPH, Network, frozen
 from nncore.turns import ForkAwareLock, Turns
 
 __all__ = ["Reusable"]
@@ -128,11 +128,22 @@ class Reusable(Network):
             if not names:
                 raise ValueError(f"layers: expected some of {', '.join(known)}, got {wanted!r}")
             chosen += [known[name] for name in names]
+        before = [(layer, layer.trainable) for layer in chosen]
+        kept = self._graph, self._engine, self._memory, self._weights
+        try:
+            self._retrain(chosen, trainable)
+        except BaseException:  # there is no memory for another engine
+            self._graph, self._engine, self._memory, self._weights = kept
+            for layer, value in before:
+                layer.trainable = value
+            raise
+
+    def _retrain(self, chosen: Sequence[Layer], trainable: bool) -> None:
         for layer in chosen:
             layer.trainable = trainable
         if self._thawed is None or self._graph is None:
             return
-        graph = self._frozen(self._thawed)
+        graph = frozen(self._thawed, self._owners)
         if [spec.trainable for spec in graph.parameters] == [spec.trainable for spec in self._graph.parameters]:
             return
         trained = None if self._engine is None else state.capture(self)
@@ -182,5 +193,5 @@ class Reusable(Network):
                 taken[name] = array
             elif strict:
                 raise ValueError(f"values[{name!r}]: expected shape {places[name][1]}, got {array.shape}")
-        self._put((places[name][0], array) for name, array in taken.items())
+        self.engine.assign({places[name][0]: array for name, array in taken.items()})
         return list(taken)

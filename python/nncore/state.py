@@ -91,20 +91,20 @@ def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a
 
 def restore(model: Network, state: Mapping[str, Any]) -> None:
     """Put back what `capture` gave of this model, or of one that `check` takes for its equal."""
-    engine, optimizer, kept = model.engine, model._optimizer, state["optimizer"]
+    engine, optimizer, kept, memory = model.engine, model._optimizer, state["optimizer"], model._memory
+    states: dict[tuple[str, str, int], Any] = {}
+    if kept is not None and optimizer is not None:
+        for key, arrays in kept["states"].items():
+            rule, name = key.split("/")
+            states |= {(rule, name, i): array for i, array in enumerate(arrays)}
+        if isinstance(optimizer, LBFGS):
+            size = sum(math.prod(spec.shape) for spec in model.graph.parameters if spec.trainable)
+            memory = Memory.of(kept["memory"], size)
     with engine.held():
-        for i, array in enumerate(state["parameters"].values()):
-            engine.set_parameter(i, array)
-        if kept is not None and optimizer is not None:
-            for key, arrays in kept["states"].items():
-                rule, name = key.split("/")
-                for i, array in enumerate(arrays):
-                    engine.set_state(rule, name, i, array)
-            if isinstance(optimizer, LBFGS):
-                size = sum(math.prod(spec.shape) for spec in model.graph.parameters if spec.trainable)
-                model._memory = Memory.of(kept["memory"], size)
-            if kept["learning_rate"] is not None:
-                optimizer.learning_rate = kept["learning_rate"]
+        engine.assign(dict(enumerate(state["parameters"].values())), states)
+        model._memory = memory
+        if kept is not None and optimizer is not None and kept["learning_rate"] is not None:
+            optimizer.learning_rate = kept["learning_rate"]
         engine.iterations, engine.accumulated, engine.draws = state["iterations"], state["accumulated"], state["draws"]
         model._epochs = state["epochs"]
         model._forget()

@@ -174,19 +174,18 @@ class Steps:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
                 outputs = engine.forward(inputs, update is not None)
                 results = self._results(outputs, targets, weights, sums, f"samples {start} to {stop - 1}")
+                before = [part[-2] for part in sums] if sums else [0.0] * len(results)
+                teaches = any(result.loss_weight > weight for result, weight in zip(results, before, strict=True))
                 if update is not None:
                     engine.backward(self._gradients(outputs, targets, weights))
+                    if teaches:  # a batch that weighs nothing changes nothing
+                        engine.update(*update)
         except BaseException:
             engine.draws = draws
-            for p, value in kept.items():
-                engine.set_parameter(p, value)
+            engine.assign(kept)
             raise
-        before = [part[-2] for part in sums] if sums else [0.0] * len(results)
-        teaches = any(result.loss_weight > weight for result, weight in zip(results, before, strict=True))
         if update is None:
             self._measure(outputs, targets, weights)
-        elif teaches:  # a batch that weighs nothing changes nothing
-            engine.update(*update)
         count = stop - start
         return StepResult(stop, count, self._scores, results, (penalties + penalty * count, samples + count))
 

@@ -8,16 +8,24 @@
 namespace nncore {
 namespace {
 
+template <class T>
+[[noreturn]] void refuse(const char* op, T value, size_t count) {
+  std::string text = std::to_string(value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  throw std::invalid_argument(std::string("input of '") + op + "': expected whole numbers in [0, " +
+                              std::to_string(count - 1) + "], got " + text);
+}
+
 // `value` as an index below `count`; what is none is reported, and taken for 0.
 template <class T>
 size_t index_of(const char* op, T value, size_t count, size_t row, const Pass& pass) {
   if (value >= 0 && value < static_cast<T>(count) && value == std::floor(value)) return static_cast<size_t>(value);
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  pass.faults->report(row, std::make_exception_ptr(std::invalid_argument(std::string("input of '") + op +
-                                                                         "': expected whole numbers in [0, " +
-                                                                         std::to_string(count - 1) + "], got " + text)));
+  try {
+    refuse(op, value, count);
+  } catch (...) {  // also that there was no memory for the message
+    pass.faults->report(row, std::current_exception());
+  }
   return 0;
 }
 

@@ -7,9 +7,10 @@ once gives the same numbers through both, up to rounding.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ import numpy.typing as npt
 from nncore.graph import Graph
 from nncore.optable import LossSpec, RuleSpec
 
-__all__ = ["Array", "Engine", "RunResult", "Step"]
+__all__ = ["NO_STATES", "Array", "Engine", "RunResult", "Step"]
 
 Array = npt.NDArray[Any]
+NO_STATES: Mapping[tuple[str, str, int], Array] = MappingProxyType({})
 
 # step(x, target, rates): one training step, which gives the means of loss and metrics; or None, and nothing has happened.
 Step = Callable[[object, object, Sequence[float]], tuple[float, ...] | None]
@@ -96,8 +98,20 @@ class Engine(ABC):
         """A copy of parameter `index`, in its shape."""
 
     @abstractmethod
+    def assign(self, parameters: Mapping[int, Array], states: Mapping[tuple[str, str, int], Array] = NO_STATES) -> None:
+        """Overwrite parameters by index, and optimizer states by rule, state and index: all of them, or none.
+
+        Each value has the shape of its parameter and is converted to `dtype`. Setting ``ema/average`` makes the next update
+        go on from there.
+
+        Raises:
+            TypeError, ValueError: a value does not fit; nothing has changed.
+            MemoryError: there is no memory for the conversion; nothing has changed.
+        """
+
     def set_parameter(self, index: int, value: Array) -> None:
-        """Overwrite parameter `index`; `value` has its shape and is converted to `dtype`."""
+        """`assign` of one parameter."""
+        self.assign({index: value})
 
     @abstractmethod
     def get_gradient(self, index: int) -> Array:
@@ -110,9 +124,9 @@ class Engine(ABC):
         `rule` may also be an owner in `nncore.optable.EXTRA_STATES`.
         """
 
-    @abstractmethod
     def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
-        """Overwrite an optimizer state. Setting ``ema/average`` makes the next update go on from there."""
+        """`assign` of one state."""
+        self.assign({}, {(rule, state, index): value})
 
     @abstractmethod
     def penalty(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nncore import _core
 from nncore.engines import checks
-from nncore.engines.base import Array, Engine, RunResult, Step
+from nncore.engines.base import NO_STATES, Array, Engine, RunResult, Step
 from nncore.engines.functions import FunctionCall
 from nncore.graph import Graph
 from nncore.optable import LOSSES, OPS, EncodedRule, LossSpec, RuleSpec, state_index
@@ -94,10 +94,16 @@ class NativeEngine(Engine):
         """See `Engine.get_parameter`."""
         return self._core.get_parameter(index)
 
-    def set_parameter(self, index: int, value: Array) -> None:
-        """See `Engine.set_parameter`."""
-        name = f"parameter {self.graph.parameters[index].name!r}"
-        self._core.set_parameter(index, self._shaped(name, index, value))
+    def assign(self, parameters: Mapping[int, Array], states: Mapping[tuple[str, str, int], Array] = NO_STATES) -> None:
+        """See `Engine.assign`."""
+        specs = self.graph.parameters
+        self._core.assign(
+            [(i, self._shaped(f"parameter {specs[i].name!r}", i, value)) for i, value in parameters.items()],
+            [
+                (rule, state_index(rule, state), i, self._shaped(f"state {state!r} of {specs[i].name!r}", i, value))
+                for (rule, state, i), value in states.items()
+            ],
+        )
 
     def get_gradient(self, index: int) -> Array:
         """See `Engine.get_gradient`."""
@@ -106,11 +112,6 @@ class NativeEngine(Engine):
     def get_state(self, rule: str, state: str, index: int) -> Array:
         """See `Engine.get_state`."""
         return self._core.get_state(rule, state_index(rule, state), index)
-
-    def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
-        """See `Engine.set_state`."""
-        name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
-        self._core.set_state(rule, state_index(rule, state), index, self._shaped(name, index, value))
 
     def penalty(self) -> float:
         """See `Engine.penalty`."""

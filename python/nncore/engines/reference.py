@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.engines import checks
-from nncore.engines.base import Array, Engine, RunResult
+from nncore.engines.base import NO_STATES, Array, Engine, RunResult
 from nncore.engines.operations import LOSSES, METRICS, OPERATIONS, RULES, Call, Operation, function_operation
 from nncore.graph import Graph
 from nncore.optable import RULES as RULE_ROWS
@@ -80,9 +80,19 @@ class ReferenceEngine(Engine):
         return self._parameters[index].copy()
 
     @_alone
-    def set_parameter(self, index: int, value: Array) -> None:
-        """See `Engine.set_parameter`."""
-        _assign(self._parameters[index], f"parameter {self.graph.parameters[index].name!r}", value)
+    def assign(self, parameters: Mapping[int, Array], states: Mapping[tuple[str, str, int], Array] = NO_STATES) -> None:
+        """See `Engine.assign`."""
+        specs = self.graph.parameters
+        pairs = [
+            (self._parameters[i], _checked(f"parameter {specs[i].name!r}", value, specs[i].shape, self.dtype))
+            for i, value in parameters.items()
+        ]
+        for (rule, state, i), value in states.items():
+            name = f"state {state!r} of {specs[i].name!r}"
+            pairs.append((self._state(rule, state, i), _checked(name, value, specs[i].shape, self.dtype)))
+        for destination, array in pairs:
+            destination[...] = array
+        self._averaging = self._averaging or any(rule == "ema" for rule, _, _ in states)
 
     @_alone
     def get_gradient(self, index: int) -> Array:
@@ -93,13 +103,6 @@ class ReferenceEngine(Engine):
     def get_state(self, rule: str, state: str, index: int) -> Array:
         """See `Engine.get_state`."""
         return self._state(rule, state, index).copy()
-
-    @_alone
-    def set_state(self, rule: str, state: str, index: int, value: Array) -> None:
-        """See `Engine.set_state`."""
-        name = f"state {state!r} of parameter {self.graph.parameters[index].name!r}"
-        _assign(self._state(rule, state, index), name, value)
-        self._averaging = self._averaging or rule == "ema"
 
     # Forward, backward, update --------------------------------------------------------------------------------------------
 
@@ -378,13 +381,13 @@ def _limit(parameter: Array, max_norm: float | None) -> None:
         parameter *= np.where(norms > max_norm, max_norm / np.maximum(norms, max_norm), 1).astype(parameter.dtype)
 
 
-def _assign(destination: Array, name: str, value: npt.ArrayLike) -> None:
+def _checked(name: str, value: npt.ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    if array.shape != destination.shape:
-        raise ValueError(f"{name}: expected shape {destination.shape}, got {array.shape}")
-    destination[...] = array
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    return array.astype(dtype, copy=False)
 
 
 class _Score:

@@ -34,8 +34,8 @@ def minimize(
     draws = engine.draws
 
     def put(vector: Array) -> None:
-        for i, part in zip(places, np.split(vector, ends), strict=True):
-            engine.set_parameter(i, part.reshape(specs[i].shape))
+        parts = zip(places, np.split(vector, ends), strict=True)
+        engine.assign({i: part.reshape(specs[i].shape) for i, part in parts})
 
     def take(arrays: Sequence[Array]) -> Array:
         return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])

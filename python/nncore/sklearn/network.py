@@ -129,8 +129,7 @@ class Network:
         if self._saved:
             model.set_weights(self._saved["weights"])
             engine.iterations, engine.draws = self._saved["iterations"], self._saved["draws"]
-            for (owner, state, i), value in self._saved["states"].items():
-                engine.set_state(owner, state, i, value)
+            engine.assign({}, self._saved["states"])
             self._saved = {}
         return model
 
@@ -171,12 +170,11 @@ class Network:
         for what, places, arrays in given:
             if len(arrays) != len(places):
                 raise ValueError(f"{what}: expected {len(places)} arrays, got {len(arrays)}")
-        for _, places, arrays in given:
-            for i, array in zip(places, arrays, strict=True):
-                self.model.engine.set_parameter(i, np.asarray(array))
+        pairs = [pair for _, places, arrays in given for pair in zip(places, arrays, strict=True)]
+        self.model.engine.assign({i: np.asarray(array) for i, array in pairs})
 
     def scale_velocity(self, factor: float) -> None:
         """Multiply SGD's velocity: scikit-learn's has the learning rate in it, that of nncore has not."""
         engine = self.model.engine
-        for i in range(len(engine.graph.parameters)):
-            engine.set_state("momentum", "velocity", i, engine.get_state("momentum", "velocity", i) * factor)
+        keys = [("momentum", "velocity", i) for i in range(len(engine.graph.parameters))]
+        engine.assign({}, {key: engine.get_state(*key) * factor for key in keys})
