@@ -119,7 +119,7 @@ def disk_full(context: Context, case: Case, rng: np.random.Generator, tally: Cou
     with context.scratch() as folder:
         path = folder / "model.safetensors"
         model.save(path)
-        before, limit = path.read_bytes(), int(rng.integers(1, len(path.read_bytes())))
+        before, limit = path.read_bytes(), int(rng.integers(1, sum(w.nbytes for w in model.get_weights())))
 
         def fill() -> None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.doc() = "The native core of nncore.";
   try {
     nncore::active_kernels();
+    nncore::thread_setting();  // looks at the environment now, whatever others set later
   } catch (const std::invalid_argument& error) {
     throw pybind11::import_error(error.what());
   }

@@ -18,6 +18,7 @@ void register_runtime(py::module_& module) {
   module.def("cpu_features", &cpu_features);
   module.def("note_fork", &note_fork);
   module.def("get_num_threads", &max_threads);
+  module.def("thread_setting", &thread_setting);
   module.def("set_num_threads", &set_max_threads, py::arg("count"));
 
   module.def("op_names", &op_names);

@@ -44,28 +44,9 @@ int quota_at(const std::string& folder) {
   return limit > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(limit / period))) : 0;
 }
 
-// The smallest quota of this process's cgroup and its parents, or 0.
-int cgroup_count() {
-  int smallest = 0;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (!controllers.empty() && controllers.find("cpu") == std::string::npos) continue;
-    const std::string root = controllers.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controllers;
-    for (std::string path = line.substr(second + 1);; path.erase(path.rfind('/'))) {
-      const int count = quota_at(root + path);
-      if (count > 0) smallest = smallest ? std::min(smallest, count) : count;
-      if (path.find('/') == std::string::npos) break;
-    }
-  }
-  return smallest;
-}
-
 int initial_count() {
   int count = affinity_count();
-  if (const int quota = cgroup_count(); quota > 0) count = std::min(count, quota);
+  if (const int quota = cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
   if (const char* text = std::getenv("OMP_NUM_THREADS"); text && std::atoi(text) > 0)
     count = std::min(count, std::atoi(text));
   return count;
@@ -76,11 +57,42 @@ std::atomic<int>& count_setting() {
   return count;
 }
 
+int initial_openmp() {
+  static const int count = omp_get_max_threads();
+  return count;
+}
+
 std::atomic<unsigned> forks{0};
 
 }  // namespace
 
-int max_threads() { return count_setting().load(); }
+int cgroup_cpus(const std::string& groups_file, const std::string& folder) {
+  int smallest = 0;
+  std::ifstream groups(groups_file);
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    if (!controllers.empty() && controllers.find("cpu") == std::string::npos) continue;
+    const std::string root = controllers.empty() ? folder : folder + "/" + controllers;
+    for (std::string path = line.substr(second + 1);; path.erase(path.rfind('/'))) {
+      const int count = quota_at(root + path);
+      if (count > 0) smallest = smallest ? std::min(smallest, count) : count;
+      if (path.find('/') == std::string::npos) break;
+    }
+  }
+  return smallest;
+}
+
+int max_threads() {
+  static const int most = std::max(64, 4 * affinity_count());  // more would only wait, or fail to start
+  const int count = std::min(thread_setting(), most), openmp = omp_get_max_threads();
+  return openmp == initial_openmp() ? count : std::min(count, openmp);
+}
+int thread_setting() {
+  initial_openmp();
+  return count_setting().load();
+}
 void set_max_threads(int count) { count_setting().store(count); }
 
 unsigned fork_count() { return forks.load(std::memory_order_relaxed); }

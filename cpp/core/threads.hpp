@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #if defined(__SANITIZE_THREAD__)
@@ -13,9 +14,16 @@
 
 namespace nncore {
 
-// The number that calls use at most: at first the smallest of affinity mask, cgroup quota and OMP_NUM_THREADS.
+// The number that calls of this thread use at most: the setting, but no more than 64 or four for each CPU, nor than OpenMP
+// is told to use in this thread, as by threadpoolctl, since the core was loaded.
 int max_threads();
+// At first the smallest of affinity mask, cgroup quota and OMP_NUM_THREADS.
+int thread_setting();
 void set_max_threads(int count);
+
+// CPUs that this process's cgroup and its parents allow, rounded up, or 0 for no limit. The file says which cgroups it is
+// in, the folder has those of version 2 and, by controllers, of version 1.
+int cgroup_cpus(const std::string& groups_file, const std::string& folder);
 
 // How often this process is a fork of one that had loaded the package. In such a process every call runs on one thread: the
 // OpenMP runtime, which other packages may have started too, would wait there for threads that do not exist.

@@ -272,3 +272,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+importlib.import_module("nncore.threads")  # it looks after forks, from here on

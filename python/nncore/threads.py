@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import operator
 import os
 import sys
+from typing import Any
 
 __all__ = ["get_num_threads", "set_num_threads"]
 
@@ -24,11 +26,22 @@ def _note_fork() -> None:
 
 
 def _finish_imports() -> None:
-    """Wait for other threads' imports of what training imports late: in a child the import would never end."""
-    for name, module in list(sys.modules.items()):
-        late = name.startswith(("nncore.", "safetensors", "tqdm"))
-        if late and getattr(getattr(module, "__spec__", None), "_initializing", False):
-            importlib.import_module(name)
+    """Wait for other threads' imports of what training imports late: in a child such an import would never end.
+
+    Python renews its locks in a forked child, but not those of single modules.
+    """
+    bootstrap: Any = importlib._bootstrap
+    while late := [name for name in list(bootstrap._module_locks) if _is_late(name, bootstrap)]:
+        for name in late:
+            bootstrap._lock_unlock_module(name)
+
+
+def _is_late(name: str, bootstrap: Any) -> bool:  # noqa: ANN401 - a module of Python's own
+    """Whether another thread imports the module `name`, of those that training imports late."""
+    if not name.startswith(("nncore", "safetensors", "tqdm")):
+        return False
+    lock = bootstrap._module_locks.get(name, lambda: None)()
+    return lock is not None and lock.owner not in (None, _thread.get_ident())
 
 
 if hasattr(os, "register_at_fork"):
@@ -38,6 +51,7 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(n: int) -> None:
     """Let every later native call use `n` threads (1 .. 4096). Results do not depend on `n`.
 
+    No more than 64, or four for each CPU, are ever started.
     A process forked from one that had imported nncore uses one thread whatever `n` is: OpenMP's threads do not survive a
     fork.
 
@@ -58,8 +72,16 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """The number of threads that native calls use.
 
-    Unless set, the smallest of the affinity mask, the control group's CPU quota and ``OMP_NUM_THREADS``.
+    Unless set, the smallest of the affinity mask, the control group's CPU quota and ``OMP_NUM_THREADS``. Inside
+    ``threadpoolctl.threadpool_limits``, and in a thread that has told OpenMP otherwise, no more than that.
     """
     from nncore import _core  # here: importing nncore must not load the compiled module
 
     return int(_core.get_num_threads())
+
+
+def thread_setting() -> int:
+    """What was set, whatever limits there are beside it."""
+    from nncore import _core  # here, as above
+
+    return int(_core.thread_setting())

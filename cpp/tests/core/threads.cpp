@@ -2,9 +2,15 @@
 #include "core/threads.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
+#include <random>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support.hpp"
 
@@ -114,6 +120,48 @@ TEST_CASE("threads_for: one thread for little work, never more than the limit") 
 }
 
 #if defined(__x86_64__) || defined(__aarch64__)
+TEST_CASE("threads are never more than the machine can be asked for, nor than OpenMP is told to use") {
+  const ThreadLimit limit(4096);
+  CHECK(thread_setting() == 4096);
+  CHECK(max_threads() >= 64);
+  CHECK(max_threads() < 4096);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(before + 1);
+  CHECK(max_threads() == before + 1);
+  omp_set_num_threads(before);
+  CHECK(max_threads() >= 64);
+}
+
+TEST_CASE("cgroup_cpus: both versions, parents too, and nonsense is no limit") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("nncore_cgroup_" + std::to_string(std::random_device{}()));
+  const auto cpus = [&](const std::string& groups, const std::vector<std::pair<std::string, std::string>>& files) {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    std::ofstream(folder / "groups") << groups;
+    for (const auto& [name, text] : files) {
+      fs::create_directories((folder / name).parent_path());
+      std::ofstream(folder / name) << text;
+    }
+    return cgroup_cpus((folder / "groups").string(), folder.string());
+  };
+  CHECK(cpus("0::/a/b\n", {{"a/b/cpu.max", "max 100000\n"}}) == 0);
+  CHECK(cpus("0::/a/b\n", {{"a/b/cpu.max", "150000 100000\n"}}) == 2);
+  CHECK(cpus("0::/a/b\n", {{"a/b/cpu.max", "400000 100000\n"}, {"a/cpu.max", "100000 100000\n"}}) == 1);
+  CHECK(cpus("0::/a/b\n", {{"cpu.max", "300000 100000\n"}}) == 3);  // a container sees its own at the root
+  CHECK(cpus("0::/\n", {{"cpu.max", "1000 100000\n"}}) == 1);
+  CHECK(cpus("0::/\n", {{"cpu.max", "garbage"}}) == 0);
+  CHECK(cpus("0::/\n", {}) == 0);
+  CHECK(cpus("garbage\n", {{"cpu.max", "100000 100000\n"}}) == 0);
+  const auto v1 = [&](const std::string& quota) {
+    return cpus("5:memory:/x\n4:cpu,cpuacct:/x/y\n",
+                {{"cpu,cpuacct/x/y/cpu.cfs_quota_us", quota}, {"cpu,cpuacct/x/y/cpu.cfs_period_us", "100000\n"}});
+  };
+  CHECK(v1("-1\n") == 0);
+  CHECK(v1("250000\n") == 3);
+  fs::remove_all(folder);
+}
+
 TEST_CASE("FlushSubnormals holds for its lifetime only") {
   volatile float small = std::numeric_limits<float>::min();
   const auto half = [&] { return static_cast<float>(small * 0.5f); };

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from nncore.threads import get_num_threads, set_num_threads
+from nncore.threads import set_num_threads, thread_setting
 
 __all__ = ["thread_limit", "threads_for"]
 
@@ -35,7 +35,7 @@ def thread_limit(threads: int | None) -> Iterator[None]:
     global _before
     with _lock:
         if not _running:
-            _before = get_num_threads()
+            _before = thread_setting()
         wanted = _before if threads is None else threads
         _running.append(wanted)
         _share()
@@ -49,5 +49,5 @@ def thread_limit(threads: int | None) -> Iterator[None]:
 
 def _share() -> None:
     threads = max(1, max(_running) // len(_running)) if _running else _before
-    if threads != get_num_threads():
+    if threads != thread_setting():
         set_num_threads(threads)
