@@ -300,52 +300,6 @@ def test_a_new_process_goes_on(tmp_path):
     assert run("halves", 10) == f"{digest(whole)} {history.history['val_loss']} {history.learning_rate}\n"
 
 
-KILLS = """
-import os, random, signal, sys, time
-sys.path.insert(0, sys.argv[1])
-from test_checkpoints import digest, make, X, Y
-from nncore import checkpoints
-folder = sys.argv[2]
-
-def train(epochs):
-    model = make()
-    model.fit(X, Y, epochs=epochs, verbose=0, checkpoint=folder, resume=True)
-    return digest(model)
-
-def last():
-    files = checkpoints.Folder(folder, True)._files()
-    for name in files:
-        assert checkpoints._read(os.path.join(folder, name))["epoch"] == int(name[11:-12])
-    return int(files[-1][11:-12]) if files else 0
-
-random.seed(1)
-make().fit(X, Y, verbose=0)  # imports all that the children need
-for kill in range(40):
-    epoch = last()
-    child = os.fork()
-    if not child:
-        train(10**9)
-    known = os.listdir(folder)
-    while os.listdir(folder) == known:  # it begins to write
-        time.sleep(0.0002)
-    time.sleep(random.uniform(0, 0.02))
-    os.kill(child, signal.SIGKILL)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    assert last() >= epoch
-print(last() + 2, train(last() + 2))
-"""
-
-
-def test_killed_at_any_moment_it_goes_on(tmp_path):
-    (tmp_path / "c").mkdir()
-    command = [sys.executable, "-W", "error::UserWarning", "-c", KILLS, os.path.dirname(__file__), str(tmp_path / "c")]
-    epochs, result = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert int(epochs) > 20
-    whole = make()
-    whole.fit(X, Y, epochs=int(epochs), verbose=0)
-    assert result == digest(whole)
-
-
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     make().fit(X, Y, verbose=0, checkpoint=tmp_path)
     (tmp_path / ".checkpoint-00002.safetensors.0123456789abcdef.tmp").write_bytes(b"half")

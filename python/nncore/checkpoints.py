@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from functools import partial
+from reprlib import repr as short  # what a file holds instead may be long
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _check_progress(content: Mapping[str, Any]) -> None:
     kinds = {"epoch": int, "stopped": bool, "history": dict, "callbacks": list, "feeds": list}
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
-            raise ValueError(f"{name}: expected a {kind.__name__}, got {content.get(name)!r}")
+            raise ValueError(f"{name}: expected a {kind.__name__}, got {short(content.get(name))}")
     if set(content["history"]) != set(_HISTORY):
         raise ValueError(f"history: expected {', '.join(_HISTORY)}, got {', '.join(content['history'])}")
     curves = content["history"]["history"]
@@ -176,7 +177,7 @@ def _read(path: str) -> dict[str, Any]:
             check_sum(arrays, metadata)
             content = json.loads(metadata.get("content", ""), object_hook=partial(_unpack, arrays))
             if not isinstance(content, dict):
-                raise ValueError(f"metadata 'content': expected an object, got {content!r}")
+                raise ValueError(f"metadata 'content': expected an object, got {short(content)}")
     except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a checkpoint: {error}") from None
     return content

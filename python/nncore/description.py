@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from reprlib import repr as short  # what a file holds instead may be long
 from typing import Any
 
 from nncore.functional import Structured, run_calls
@@ -76,7 +77,7 @@ def _make_model(description: object, path: Path, made: dict[Path, Layer], classe
         raise ValueError("expected a description of a Sequential or a Model")
     entries, name = description.get("layers"), description.get("name")
     if not isinstance(entries, list):
-        raise ValueError(f"expected a list of layers, got {entries!r}")
+        raise ValueError(f"expected a list of layers, got {short(entries)}")
     layers = []
     for i, entry in enumerate(entries):
         layers.append(_make_layer(entry, (*path, i), made, classes))
@@ -110,14 +111,14 @@ def _make_layer(entry: object, path: Path, made: dict[Path, Layer], classes: Map
     if isinstance(entry, dict) and "same" in entry:
         same = made.get(tuple(entry["same"])) if isinstance(entry["same"], list) else None
         if same is None:
-            raise ValueError(f"layers: expected the place of an earlier layer, got {entry['same']!r}")
+            raise ValueError(f"layers: expected the place of an earlier layer, got {short(entry['same'])}")
         return same
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-        raise ValueError(f"layers: expected a class and a config, got {entry!r}")
+        raise ValueError(f"layers: expected a class and a config, got {short(entry)}")
     kind = entry.get("class")
     if not isinstance(kind, str) or kind not in classes:
-        raise ValueError(f"layers: expected a class out of {', '.join(classes)} or custom_objects, got {kind!r}")
+        raise ValueError(f"layers: expected a class out of {', '.join(classes)} or custom_objects, got {short(kind)}")
     try:
         return classes[kind].from_config(entry["config"])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"layers: {kind} cannot be made from {entry['config']!r}: {error}") from None
+        raise ValueError(f"layers: {kind} cannot be made from {short(entry['config'])}: {error}") from None

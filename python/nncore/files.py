@@ -67,7 +67,8 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write, which then takes the place of that at `path`: at once, as a whole, even if the machine stops.
 
-    It is a temporary one in the same folder. Those that killed processes left of the same file are removed.
+    It is a temporary one in the same folder. Those that killed processes left of the same file are removed. A device or a
+    pipe is written to as it is.
 
     Raises:
         OSError: it cannot be written; the error names `path`, the file there is the old one, and nothing else is left.
@@ -76,6 +77,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     folder, stem = os.path.split(name)
     temporary = os.path.join(folder, f".{stem}.{secrets.token_hex(8)}.tmp")
     try:
+        if os.path.exists(name) and not os.path.isfile(name):
+            with open(name, "wb") as file:
+                yield file
+            return
         remove_leftovers(folder, re.escape(stem))
         try:
             with _locked(temporary) as file:

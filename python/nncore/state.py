@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from reprlib import repr as short  # what a file holds instead may be long
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,12 +69,12 @@ def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a
     optimizer: Any = model._optimizer
     if optimizer is None or kept.get("class") != type(optimizer).__name__:
         known = "none" if optimizer is None else type(optimizer).__name__
-        raise ValueError(f"optimizer: expected that of the model, {known}, got {kept.get('class')!r}")
+        raise ValueError(f"optimizer: expected that of the model, {known}, got {short(kept.get('class'))}")
     rate = kept.get("learning_rate")
     if (rate is None) == isinstance(optimizer.learning_rate, (int, float)):
-        raise ValueError(f"learning_rate: expected one as the model has, {optimizer.learning_rate!r}, got {rate!r}")
+        raise ValueError(f"learning_rate: expected one as the model has, {optimizer.learning_rate!r}, got {short(rate)}")
     if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < float("inf")):
-        raise ValueError(f"learning_rate: expected a finite number >= 0, got {rate!r}")
+        raise ValueError(f"learning_rate: expected a finite number >= 0, got {short(rate)}")
     states = _part(kept, "states", Mapping)
     if isinstance(optimizer, LBFGS):
         size = sum(math.prod(spec.shape) for spec in specs.values() if spec.trainable)
@@ -113,11 +114,11 @@ def restore(model: Network, state: Mapping[str, Any]) -> None:
 def _part(state: Any, name: str, kind: Any) -> Any:  # noqa: ANN401 - it comes from a file
     value = state.get(name) if isinstance(state, Mapping) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{name}: expected {'an integer' if kind is int else 'named values'}, got {value!r}")
+        raise ValueError(f"{name}: expected {'an integer' if kind is int else 'named values'}, got {short(value)}")
     return value
 
 
 def _check_array(model: Network, what: str, array: object, shape: tuple[int, ...]) -> None:
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != model._dtype:
-        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else repr(array)
+        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else short(array)
         raise ValueError(f"{what}: expected {model._dtype} of shape {shape}, got {got}")

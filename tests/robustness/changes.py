@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -28,7 +29,7 @@ STRUCTURES: list[Any] = [
     {"class": "Dense", "config": {"units": 2**30}},
     {"class": "OneHot", "config": {"depth": 2**39}},
     {"class": "Embedding", "config": {"input_dim": 2**20, "output_dim": 2**20}},
-    [{"class": "Flatten", "config": {}}] * 3000,
+    [{"class": "Flatten", "config": {}} for _ in range(3000)],
 ]
 ONNX_NAMES = [
     "",
@@ -104,7 +105,7 @@ def change_json(value: Any, rng: random.Random) -> None:
         owner, key = rng.choice(found)
         what = rng.randrange(9)
         if what <= 2:
-            owner[key] = rng.choice(rng.choice([NUMBERS, NUMBERS, TEXTS, STRUCTURES]))
+            owner[key] = copy.deepcopy(rng.choice(rng.choice([NUMBERS, NUMBERS, TEXTS, STRUCTURES])))
         elif what == 3:
             del owner[key]
         elif what == 4:
@@ -112,7 +113,8 @@ def change_json(value: Any, rng: random.Random) -> None:
             if place in other if isinstance(other, dict) else place < len(other):
                 owner[key] = json.loads(json.dumps(other[place]))
         elif what == 5 and isinstance(owner, list):
-            owner[key:key] = [owner[key]] * rng.choice([1, 1, 2, 300 if len(found) < 2000 else 1])
+            few = len(places(owner[key])) < 50  # the file stays small
+            owner[key:key] = [owner[key]] * rng.choice([1, 1, 2, 300 if few else 1])
         elif what == 6 and isinstance(owner, list):
             owner.insert(rng.randrange(len(owner) + 1), owner.pop(key))
         elif what == 7 and isinstance(owner, dict):

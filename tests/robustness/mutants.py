@@ -13,6 +13,7 @@ import mmap
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ from robustness.samples import KINDS, without_checksum
 
 Make = Callable[[int], tuple[str, bytes]]  # kind and contents of a mutant by its number
 
-SECONDS = 10  # that one file may take
+SECONDS = 5  # of computing that one file may take
 ROOM = 8 << 20  # bytes that reading may take beside what grows with the file
 FACTOR = 64  # bytes for each of the file: it is held as JSON, as objects, as layers, as arrays
 HEAD = 4096  # bytes of which other values are tried
@@ -69,7 +70,7 @@ def mutant(bases: dict[str, list[bytes]], names: list[str], seed: int, number: i
 def check(name: str, data: bytes, path: Path) -> str:
     """Use `data` as a file of that kind; ``"valid"`` or ``"refused"``, an AssertionError where something went wrong."""
     path.write_bytes(data)
-    kind, said, began = KINDS[name], None, time.process_time()
+    kind, said = KINDS[name], None
     tracemalloc.start()
     try:
         kind.read(path)
@@ -83,7 +84,6 @@ def check(name: str, data: bytes, path: Path) -> str:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < ROOM + FACTOR * len(data), f"took {peak} bytes for a file of {len(data)}"
-    assert (seconds := time.process_time() - began) < SECONDS / 2, f"took {seconds:.1f} s"
     assert said is None or len(said) > 10, f"the error says nothing: {said!r}"
     return "valid" if said is None else "refused"
 
@@ -97,17 +97,20 @@ def limit_memory() -> None:
 def in_child(numbers: Iterable[int], make: Make, place: mmap.mmap, path: Path, replies: int) -> None:
     """Check mutants; the number of the one that is on its way lies at `place`, findings and counts go to `replies`."""
     limit_memory()
+    faulthandler.register(signal.SIGPROF, chain=True)  # says where it was, and ends
     counts: Counter[str] = Counter()
     with os.fdopen(replies, "w") as out:
         for number in numbers:
             place[:8] = number.to_bytes(8, "little")
             name, data = make(number)
-            faulthandler.dump_traceback_later(SECONDS, exit=True)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            faulthandler.dump_traceback_later(30 * SECONDS, exit=True)  # where it waits, and computes nothing
             try:
                 counts[f"{name}: {check(name, data, path)}"] += 1
             except AssertionError as error:
                 print(json.dumps([number, str(error)]), file=out, flush=True)
             faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps(counts), file=out, flush=True)
 
 
@@ -135,12 +138,14 @@ def run(cases: range, make: Make, folder: Path) -> tuple[Counter[str], dict[int,
             for line in map(json.loads, replies):
                 if isinstance(line, list):
                     findings[line[0]] = line[1]
+                    print(f"mutant {line[0]}: {line[1]}", file=sys.stderr, flush=True)
                 else:
                     counts.update(line)
         _, status = os.waitpid(child, 0)
         if status:
             last = int.from_bytes(place[:8], "little")
             findings[last] = f"the process ended with {os.waitstatus_to_exitcode(status)}: a crash or a hang"
+            print(f"mutant {last}: {findings[last]}", file=sys.stderr, flush=True)
             left = left[left.index(last) + 1 :]
         else:
             left = left[len(part) :]

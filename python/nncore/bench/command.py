@@ -10,6 +10,7 @@ from nncore.bench import report, suite
 from nncore.bench.contenders import PEERS
 from nncore.bench.suite import Report, Result, Settings
 from nncore.bench.workloads import table
+from nncore.files import write_file
 
 __all__ = ["measure"]
 
@@ -38,7 +39,7 @@ def measure(
     data = report.as_json(found)
     print(f"\n{report.summary(data)}")
     if json_path is not None:
-        json_path.write_text(json.dumps(data, indent=1) + "\n")
+        write_file(json_path, f"{json.dumps(data, indent=1)}\n".encode())
     if plot_path is not None:
         report.plot(data, plot_path)
     if markdown_path is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nncore.bench.contenders import OWN, PEERS
 from nncore.bench.suite import SCHEMA, Report, Result
+from nncore.files import replacing, write_file
 
 __all__ = ["as_json", "line", "markdown", "plot", "result_json", "summary", "write_markdown"]
 
@@ -148,7 +149,7 @@ def write_markdown(data: Json, path: Path) -> None:
     _, end, after = rest.partition(_END)
     if not (begin and end):
         before, after = text + "\n" * bool(text), "\n"
-    path.write_text(f"{before}{_BEGIN}\n\n{markdown(data)}\n{_END}{after}")
+    write_file(path, f"{before}{_BEGIN}\n\n{markdown(data)}\n{_END}{after}".encode())
 
 
 def plot(data: Json, path: Path) -> None:
@@ -165,7 +166,8 @@ def plot(data: Json, path: Path) -> None:
     for row, group in enumerate(groups):
         _draw(figure.add_subplot(grid[row]), group, rows[group])
     figure.suptitle(f"Relative to nncore on {most} threads (right of 1: nncore is ahead); {data['machine']['cpu']}")
-    figure.savefig(path, format="png", dpi=110)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=110)
 
 
 def _draw(ax: Any, group: str, results: Sequence[Json]) -> None:  # noqa: ANN401 - an optional package's type

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from nncore.callbacks.base import Callback, Logs
 
@@ -32,6 +34,18 @@ class _FileLogger(Callback):
         if first:  # training goes on: an epoch that is not in its checkpoint comes again
             kept = [line for line in kept if (number := self.epoch_of(line)) is None or number < first]
         write_file(self.filename, "".join(kept).encode())
+
+    def add(self, text: str) -> None:
+        """Put `text` at the end of the file, or nothing; an OSError names the file."""
+        with open(self.filename, "ab", buffering=0) as file:
+            size, left = file.tell(), memoryview(text.encode())
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError as error:
+                with suppress(OSError):
+                    file.truncate(size)
+                raise OSError(error.errno, error.strerror, self.filename) from error
 
     def epoch_of(self, line: str) -> int | None:
         """The number of the epoch that a line is about, if it is about one."""
@@ -81,17 +95,17 @@ class CSVLogger(_FileLogger):
         Raises:
             ValueError: the file has other columns.
         """
-        row = self.row(epoch, logs)
-        with open(self.filename, "r+", encoding="utf-8", newline="") as file:
+        row, text = self.row(epoch, logs), io.StringIO()
+        writer = csv.writer(text, delimiter=self.separator)
+        with open(self.filename, encoding="utf-8", newline="") as file:
             header: Sequence[str] = next(csv.reader(file, delimiter=self.separator), [])
-            file.seek(0, os.SEEK_END)
-            writer = csv.writer(file, delimiter=self.separator)
-            if not header:
-                header = list(row)
-                writer.writerow(header)
-            if set(header) != set(row):
-                raise ValueError(f"{self.filename}: expected the columns {', '.join(row)}, got {', '.join(header)}")
-            writer.writerow([row[name] for name in header])
+        if not header:
+            header = list(row)
+            writer.writerow(header)
+        if set(header) != set(row):
+            raise ValueError(f"{self.filename}: expected the columns {', '.join(row)}, got {', '.join(header)}")
+        writer.writerow([row[name] for name in header])
+        self.add(text.getvalue())
 
 
 class JSONLogger(_FileLogger):
@@ -124,5 +138,4 @@ class JSONLogger(_FileLogger):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write a line."""
         row = {name: value if math.isfinite(value) else None for name, value in self.row(epoch, logs).items()}
-        with open(self.filename, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self.add(json.dumps(row) + "\n")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import nncore as nn
 from nncore.commands.arguments import Commands, bounded, output, plot_output
+from nncore.files import replacing
 
 __all__ = ["add", "run"]
 
@@ -105,4 +106,5 @@ def _plot(history: Mapping[str, Sequence[float]], path: Path) -> None:
         axes.legend()
     right.set_ylim(bottom=0)
     figure.suptitle("nncore demo: handwritten digits")
-    figure.savefig(path, format="png", dpi=120)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)

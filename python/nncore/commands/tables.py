@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from nncore.arrays import Array
 from nncore.commands.arguments import Commands, bounded, character, name_list, number, output, whole_numbers
 from nncore.data.arrow import need_pyarrow
 from nncore.evaluation import probabilities
+from nncore.files import replacing
 
 __all__ = ["add"]
 
@@ -256,10 +255,5 @@ def _whole_file(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        yield file
