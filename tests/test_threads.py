@@ -58,6 +58,20 @@ def test_bits_do_not_depend_on_threads_or_run(dtype):
         assert _train(dtype) == expected
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fewer_samples_than_threads_share_the_columns(dtype):
+    x = np.random.default_rng(0).standard_normal((7, 190)).astype(dtype)
+    layers = [nn.Dense(1500, activation="gelu"), nn.BatchNorm(), nn.Dense(703, use_bias=False), nn.Dense(9)]
+    model = nn.Sequential([nn.Input((190,)), *layers, nn.Activation("softmax")])
+    model.compile("adam", "mse", dtype=dtype, seed=3)
+    nn.set_num_threads(1)
+    expected = model.predict(x)
+    for n in (1, 2, 3, 5):
+        nn.set_num_threads(n)
+        for rows in range(1, 8):
+            np.testing.assert_array_equal(model.predict(x[:rows]), expected[:rows])
+
+
 def test_one_model_in_many_python_threads():
     """Calls take turns: each answer is that of a model used alone, or an error that says what came in between."""
     rng = np.random.default_rng(1)

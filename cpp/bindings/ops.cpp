@@ -1,7 +1,6 @@
 // Bindings of the kernels as functions on arrays; nncore/ops.py checks and converts before it calls them.
-#include <array>
-
 #include "bindings/bindings.hpp"
+#include "bindings/plain.hpp"
 #include "core/cpu.hpp"
 #include "core/functions.hpp"
 
@@ -16,47 +15,42 @@ const Kernels<T>& kernels() {
   return kernels_of<T>(active_kernels());
 }
 
-// Whether `out` shares memory with one of the arrays without being that array; all are contiguous. A kernel would then read
-// what it has written: the functions below do nothing and return false.
-bool overlaps(const py::array& out, std::initializer_list<const py::array*> arrays) {
-  const auto begin = reinterpret_cast<uintptr_t>(out.data()), end = begin + static_cast<uintptr_t>(out.nbytes());
-  for (const py::array* array : arrays) {
-    const auto first = reinterpret_cast<uintptr_t>(array->data()), last = first + static_cast<uintptr_t>(array->nbytes());
-    if (first != begin && first < end && begin < last) return true;
-  }
-  return false;
-}
+// The functions that return an object return their result, or None and do nothing where an argument is not `plain`.
 
-bool activation_forward_of(const std::string& name, const py::array& x, const py::array& out,
-                           const std::vector<double>& attrs) {
-  expect_size(out, x.size(), "out");
-  if (overlaps(out, {&x})) return false;
-  with_type(x, [&](auto zero) {
+py::object activation_forward_of(const std::string& name, const py::object& x, const py::object& out,
+                                 const std::vector<double>& attrs) {
+  const auto in = plain(x);
+  if (!in) return py::none();
+  const auto result = plain_target(out, *in, {&*in});
+  if (!result) return py::none();
+  with_type(*in, [&](auto zero) {
     using T = decltype(zero);
-    const auto n = static_cast<size_t>(x.size());
     const Activation<T>& f = find_activation(kernels<T>(), name);
-    const T* from = contiguous<T>(x, "x");
-    T* to = contiguous<T>(out, "out", true);
-    const WithoutPython release;
+    const T* from = elements<T>(*in);
+    T* to = elements<T>(*result);
+    const auto n = static_cast<size_t>(in->size());
+    const py::gil_scoped_release release;
     activation_forward(kernels<T>(), f, to, from, n, attrs);
   });
-  return true;
+  return *result;
 }
 
-bool activation_backward_of(const std::string& name, const py::array& x, const py::array& y, const py::array& dy,
-                            const py::array& out, const std::vector<double>& attrs) {
-  for (const py::array* array : {&y, &dy, &out}) expect_size(*array, x.size(), "y, dy, out");
-  if (overlaps(out, {&x, &y, &dy})) return false;
-  with_type(x, [&](auto zero) {
+py::object activation_backward_of(const std::string& name, const py::object& x, const py::object& y, const py::object& dy,
+                                  const py::object& out, const std::vector<double>& attrs) {
+  if (!plain_alike({x, y, dy})) return py::none();
+  const py::array first = known(x), second = known(y), third = known(dy);
+  const auto result = plain_target(out, first, {&first, &second, &third});
+  if (!result) return py::none();
+  with_type(first, [&](auto zero) {
     using T = decltype(zero);
     const Activation<T>& f = find_activation(kernels<T>(), name);
-    const T *xs = contiguous<T>(x, "x"), *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
-    T* to = contiguous<T>(out, "out", true);
-    const auto n = static_cast<size_t>(x.size());
-    const WithoutPython release;
+    const T *xs = elements<T>(first), *ys = elements<T>(second), *dys = elements<T>(third);
+    T* to = elements<T>(*result);
+    const auto n = static_cast<size_t>(first.size());
+    const py::gil_scoped_release release;
     activation_backward(kernels<T>(), f, to, xs, ys, dys, n, attrs);
   });
-  return true;
+  return *result;
 }
 
 // Rows and row length of an array seen as rows of its last axis.
@@ -65,34 +59,39 @@ void rows_of(const py::array& x, size_t& rows, size_t& n) {
   rows = n == 0 ? 0 : static_cast<size_t>(x.size()) / n;
 }
 
-bool rows_forward_of(const std::string& name, const py::array& x, const py::array& out) {
-  expect_size(out, x.size(), "out");
-  if (overlaps(out, {&x})) return false;
-  with_type(x, [&](auto zero) {
+py::object rows_forward_of(const std::string& name, const py::object& x, const py::object& out) {
+  const auto in = plain(x);
+  if (!in || in->ndim() == 0) return py::none();
+  const auto result = plain_target(out, *in, {&*in});
+  if (!result) return py::none();
+  with_type(*in, [&](auto zero) {
     using T = decltype(zero);
     size_t rows = 0, n = 0;
-    rows_of(x, rows, n);
-    const T* from = contiguous<T>(x, "x");
-    T* to = contiguous<T>(out, "out", true);
-    const WithoutPython release;
+    rows_of(*in, rows, n);
+    const T* from = elements<T>(*in);
+    T* to = elements<T>(*result);
+    const py::gil_scoped_release release;
     rows_forward(kernels<T>(), name, to, from, rows, n);
   });
-  return true;
+  return *result;
 }
 
-bool rows_backward_of(const std::string& name, const py::array& y, const py::array& dy, const py::array& out) {
-  for (const py::array* array : {&dy, &out}) expect_size(*array, y.size(), "dy, out");
-  if (overlaps(out, {&y, &dy})) return false;
-  with_type(y, [&](auto zero) {
+py::object rows_backward_of(const std::string& name, const py::object& x, const py::object& y, const py::object& dy,
+                            const py::object& out) {
+  if (!plain_alike({x, y, dy}) || known(x).ndim() == 0) return py::none();
+  const py::array first = known(y), second = known(dy);
+  const auto result = plain_target(out, first, {&first, &second});
+  if (!result) return py::none();
+  with_type(first, [&](auto zero) {
     using T = decltype(zero);
     size_t rows = 0, n = 0;
-    rows_of(y, rows, n);
-    const T *ys = contiguous<T>(y, "y"), *dys = contiguous<T>(dy, "dy");
-    T* to = contiguous<T>(out, "out", true);
-    const WithoutPython release;
+    rows_of(first, rows, n);
+    const T *ys = elements<T>(first), *dys = elements<T>(second);
+    T* to = elements<T>(*result);
+    const py::gil_scoped_release release;
     rows_backward(kernels<T>(), name, to, ys, dys, rows, n);
   });
-  return true;
+  return *result;
 }
 
 // f(kernels, out, x, n) for arrays of `rows` rows, n elements each.
@@ -165,6 +164,25 @@ void product_of(const std::vector<py::array>& xs, const py::array& out) {
   });
 }
 
+// out = the arrays one after the other, for each of `rows` equal parts of all of them.
+void concatenate_of(const std::vector<py::array>& xs, const py::array& out, size_t rows) {
+  with_type(out, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<const T*> from;
+    std::vector<size_t> widths;
+    py::ssize_t total = 0;
+    for (const py::array& x : xs) {
+      from.push_back(contiguous<T>(x, "xs"));
+      widths.push_back(rows == 0 ? 0 : static_cast<size_t>(x.size()) / rows);
+      total += x.size();
+    }
+    expect_size(out, total, "out");
+    T* to = contiguous<T>(out, "out", true);
+    const py::gil_scoped_release release;
+    concatenate(to, from, widths, rows);
+  });
+}
+
 void sum_over_of(const std::vector<py::array>& xs, double divisor, const py::array& out) {
   with_type(out, [&](auto zero) {
     using T = decltype(zero);
@@ -199,17 +217,35 @@ Strided<T> strided(const py::array& m, const char* name) {
           static_cast<ptrdiff_t>(m.strides(0)) / size, static_cast<ptrdiff_t>(m.strides(1)) / size};
 }
 
-void matmul_of(const py::array& a, const py::array& b, const py::array& out) {
-  with_type(a, [&](auto zero) {
+// The matrix that `x` is, with any strides that can be walked element by element.
+std::optional<py::array> plain_matrix(py::handle x) {
+  std::optional<py::array> array = native_array(x);
+  if (!array || array->ndim() != 2 || !(array->flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) return {};
+  if (array->strides(0) % array->itemsize() != 0 || array->strides(1) % array->itemsize() != 0) return {};
+  return array;
+}
+
+// The product a b, in `out` if that is not None; any of them may be a transposed view or have gaps.
+py::object matmul_of(const py::object& a, const py::object& b, const py::object& out) {
+  const auto left = plain_matrix(a), right = plain_matrix(b);
+  if (!left || !right || !same_type(*left, *right) || left->shape(1) != right->shape(0)) return py::none();
+  std::optional<py::array> result;
+  if (out.is_none()) {
+    result = py::array(left->dtype(), {left->shape(0), right->shape(1)});
+  } else {
+    result = plain_matrix(out);
+    if (!result || !same_type(*result, *left) || !result->writeable()) return py::none();
+    if (result->shape(0) != left->shape(0) || result->shape(1) != right->shape(1)) return py::none();
+    if (const Extent to(*result); to.meets(Extent(*left)) || to.meets(Extent(*right))) return py::none();
+  }
+  with_type(*left, [&](auto zero) {
     using T = decltype(zero);
-    const Strided<const T> left = strided<const T>(a, "a"), right = strided<const T>(b, "b");
-    const Strided<T> result = strided<T>(out, "out");
-    if (!out.writeable()) throw std::invalid_argument("out: expected a writeable array");
-    if (left.columns != right.rows || result.rows != left.rows || result.columns != right.columns)
-      throw std::invalid_argument("a, b, out: shapes do not fit");
-    const WithoutPython release;
-    matmul(kernels<T>(), left, right, result);
+    const Strided<const T> from = strided<const T>(*left, "a"), by = strided<const T>(*right, "b");
+    const Strided<T> to = strided<T>(*result, "out");
+    const py::gil_scoped_release release;
+    matmul(kernels<T>(), from, by, to);
   });
+  return *result;
 }
 
 void dense_of(const py::array& x, const py::array& w, const std::optional<py::array>& bias, const py::array& out,
@@ -237,7 +273,7 @@ void philox_of(const py::array& counters, const py::array& keys, const py::array
                           contiguous<uint32_t>(keys, "keys"), static_cast<size_t>(n));
 }
 
-// Sum of the losses of rows [rows, n]; fills the arrays that are given. See LossArgs.
+// Sum of the losses of rows [rows, n], unless only a gradient is asked for; fills the arrays that are given. See LossArgs.
 double loss_of(const std::string& name, const py::array& pred, const py::array& target, bool indices,
                const std::vector<double>& attrs, const std::vector<std::optional<py::array>>& arrays,
                const std::optional<py::array>& row_scale, const std::optional<py::array>& row_loss,
@@ -285,21 +321,18 @@ double loss_of(const std::string& name, const py::array& pred, const py::array& 
 bool rule_step_of(const std::string& name, const py::tuple& arrays, const std::vector<double>& hyper, double iteration) {
   const size_t count = arrays.size();
   if (count < 2 || count > 2 + kMaxStates) throw std::invalid_argument("arrays: expected p, g and the states");
-  std::array<py::array, 2 + kMaxStates> checked;
-  for (size_t i = 0; i < count; ++i) {
-    if (!py::isinstance<py::array>(arrays[i])) return false;
-    checked[i] = arrays[i].cast<py::array>();
-    const py::array &a = checked[i], &p = checked[0];
-    if (!(a.flags() & py::array::c_style) || !(i == 1 || a.writeable()) || a.ndim() != p.ndim()) return false;
-    if (!std::equal(a.shape(), a.shape() + a.ndim(), p.shape())) return false;
-    if (!(has_type<float>(p) ? has_type<float>(a) : has_type<double>(p) && has_type<double>(a))) return false;
-  }
-  with_type(checked[0], [&](auto zero) {
+  const std::optional<py::array> p = plain(arrays[0]);
+  if (!p) return false;
+  for (const py::handle object : arrays)
+    if (!plain_alike({*p, object})) return false;
+  for (size_t i = 0; i < count; ++i)
+    if (i != 1 && !known(arrays[i]).writeable()) return false;
+  with_type(*p, [&](auto zero) {
     using T = decltype(zero);
     T* raw[2 + kMaxStates] = {};
-    for (size_t i = 0; i < count; ++i) raw[i] = static_cast<T*>(const_cast<void*>(checked[i].data()));
-    const auto n = static_cast<size_t>(checked[0].size());
-    const WithoutPython release;
+    for (size_t i = 0; i < count; ++i) raw[i] = elements<T>(known(arrays[i]));
+    const auto n = static_cast<size_t>(p->size());
+    const py::gil_scoped_release release;
     rule_step(kernels<T>(), name, raw[0], raw[1], raw + 2, n, hyper, iteration);
   });
   return true;
@@ -312,7 +345,8 @@ void register_ops(py::module_& module) {
   module.def("activation_backward", &activation_backward_of, py::arg("name"), py::arg("x"), py::arg("y"), py::arg("dy"),
              py::arg("out"), py::arg("attrs"));
   module.def("rows_forward", &rows_forward_of, py::arg("name"), py::arg("x"), py::arg("out"));
-  module.def("rows_backward", &rows_backward_of, py::arg("name"), py::arg("y"), py::arg("dy"), py::arg("out"));
+  module.def("rows_backward", &rows_backward_of, py::arg("name"), py::arg("x"), py::arg("y"), py::arg("dy"),
+             py::arg("out"));
   module.def("dropout", &dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"), py::arg("seed"),
              py::arg("node"), py::arg("step"));
   module.def("alpha_dropout", &alpha_dropout_of, py::arg("x"), py::arg("out"), py::arg("rows"), py::arg("rate"),
@@ -321,6 +355,7 @@ void register_ops(py::module_& module) {
              py::arg("seed"), py::arg("node"), py::arg("step"));
   module.def("add", &add_of, py::arg("a"), py::arg("b"), py::arg("out"));
   module.def("product", &product_of, py::arg("xs"), py::arg("out"));
+  module.def("concatenate", &concatenate_of, py::arg("xs"), py::arg("out"), py::arg("rows"));
   module.def("sum_over", &sum_over_of, py::arg("xs"), py::arg("divisor"), py::arg("out"));
   module.def("column_sums", &column_sums_of, py::arg("x"), py::arg("out"));
   module.def("matmul", &matmul_of, py::arg("a"), py::arg("b"), py::arg("out"));

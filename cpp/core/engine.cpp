@@ -148,12 +148,15 @@ class EngineOf final : public Engine {
     const std::lock_guard<ForkAwareMutex> lock(mutex_);
     const size_t rows = inputs[0].rows, block = std::min({batch_size, rows, kMostRows});
     if (rows == 0) return;
-    const int count = threads(rows, 1);
-    // Where rows mix, the team carries each block together; otherwise each thread has samples and blocks of its own.
-    const bool together = network_.mixes(false);
+    const int worth = threads_for(network_.cost() * static_cast<double>(rows));
+    const bool few_rows = rows < static_cast<size_t>(worth);
+    const int count = few_rows ? worth : threads(rows, 1);
+    // Where rows mix or are few, the team carries each block together; otherwise each thread has samples and blocks of its
+    // own.
+    const bool together = few_rows || network_.mixes(false);
     inference_.prepare(together ? block : block * static_cast<size_t>(count), Level::kInference);
     Faults faults;
-    const Pass pass{false, seed, 0, &faults};
+    const Pass pass{false, seed, 0, &faults, few_rows};
     parallel(count, [&](const Team& team) {
       const FlushSubnormals flush;
       size_t begin = 0, end = rows;

@@ -2,6 +2,7 @@
 #include "core/functions.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/dropout.hpp"
 #include "core/memory.hpp"
@@ -144,6 +145,17 @@ void product(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, s
 }
 
 template <class T>
+void concatenate(T* y, const std::vector<const T*>& x, const std::vector<size_t>& widths, size_t rows) {
+  const size_t width = std::accumulate(widths.begin(), widths.end(), size_t{0});
+  split(rows, 1, kElement * static_cast<double>(width), [&](size_t begin, size_t end) {
+    for (size_t r = begin; r < end; ++r) {
+      T* to = y + r * width;
+      for (size_t i = 0; i < x.size(); ++i) to = std::copy_n(x[i] + r * widths[i], widths[i], to);
+    }
+  });
+}
+
+template <class T>
 void sum_over(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, T divisor, size_t n) {
   split_arrays(x, count, n, [&](const T* const* part, size_t begin, size_t end) {
     kernels.sum_over(y + begin, part, count, divisor, end - begin);
@@ -161,26 +173,50 @@ const Loss<T>& find_loss(const Kernels<T>& kernels, const std::string& name) {
   return find_named(kernels.losses, static_cast<size_t>(kernels.loss_count), name, "loss");
 }
 
+namespace {
+
+template <class T>
+LossArgs<T> rows_of_loss(const Loss<T>& f, const LossArgs<T>& args, size_t begin, size_t end) {
+  LossArgs<T> part = args;
+  part.rows = end - begin;
+  part.pred += begin * args.ld_pred;
+  if (args.target) part.target += begin * args.ld_target;
+  if (args.index) part.index += begin;
+  if (args.row_loss) part.row_loss += begin;
+  if (args.values) part.values += begin * part_count(f, args.n);
+  if (args.row_scale) part.row_scale += begin;
+  if (args.dpred) part.dpred += begin * args.ld_dpred;
+  return part;
+}
+
+}  // namespace
+
 template <class T>
 double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args) {
   const Loss<T>& f = find_loss(kernels, name);
-  Buffer<double> row_loss(args.row_loss ? 0 : args.rows);
-  if (!args.row_loss) args.row_loss = row_loss.data();
-  const size_t parts = part_count(f, args.n);
-  split(args.rows, 1, kElement * static_cast<double>(args.n), [&](size_t begin, size_t end) {
-    LossArgs<T> part = args;
-    part.rows = end - begin;
-    part.pred += begin * args.ld_pred;
-    if (args.target) part.target += begin * args.ld_target;
-    if (args.index) part.index += begin;
-    part.row_loss += begin;
-    if (args.values) part.values += begin * parts;
-    if (args.row_scale) part.row_scale += begin;
-    if (args.dpred) part.dpred += begin * args.ld_dpred;
-    f.run(part);
-  });
+  const bool valued = args.row_loss || args.values || !args.dpred;
+  // Elements that nothing ties to their rows are cut into rows of one length, which vectors and threads like better.
+  const bool contiguous = args.ld_pred == args.n && args.ld_target == args.n && (!args.dpred || args.ld_dpred == args.n);
+  const bool loose = contiguous && f.parts == LossParts::kElements && !args.row_loss && !args.row_scale &&
+                     std::all_of(args.arrays, args.arrays + kMaxLossArrays, [](const T* array) { return !array; });
+  size_t rest = 0;
+  if (loose) {
+    constexpr size_t kLength = 2048;
+    rest = args.rows * args.n % kLength;
+    args.rows = args.rows * args.n / kLength;
+    args.n = args.ld_pred = args.ld_target = args.ld_dpred = kLength;
+  }
+  Buffer<double> row_loss(args.row_loss || !valued ? 0 : args.rows + 1);
+  if (!args.row_loss && valued) args.row_loss = row_loss.data();
+  split(args.rows, 1, kElement * static_cast<double>(args.n),
+        [&](size_t begin, size_t end) { f.run(rows_of_loss(f, args, begin, end)); });
+  if (rest > 0) {
+    LossArgs<T> last = rows_of_loss(f, args, args.rows, args.rows + 1);
+    last.n = rest;
+    f.run(last);
+  }
   double sum = 0;
-  for (size_t r = 0; r < args.rows; ++r) sum += args.row_loss[r];
+  for (size_t r = 0; valued && r < args.rows + (rest > 0); ++r) sum += args.row_loss[r];
   return sum;
 }
 
@@ -232,6 +268,7 @@ void rule_step(const Kernels<T>& kernels, const std::string& name, T* p, const T
   template void gaussian_noise(const Kernels<T>&, T*, const T*, size_t, size_t, double, uint64_t, uint32_t, uint32_t); \
   template void add(const Kernels<T>&, T*, const T*, const T*, size_t);                                                \
   template void product(const Kernels<T>&, T*, const T* const*, size_t, size_t);                                       \
+  template void concatenate(T*, const std::vector<const T*>&, const std::vector<size_t>&, size_t);                     \
   template void sum_over(const Kernels<T>&, T*, const T* const*, size_t, T, size_t);                                   \
   template void column_sums(const Kernels<T>&, T*, const T*, size_t, size_t);                                          \
   template const Loss<T>& find_loss(const Kernels<T>&, const std::string&);                                            \

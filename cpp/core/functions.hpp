@@ -56,13 +56,18 @@ void product(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, s
 template <class T>
 void sum_over(const Kernels<T>& kernels, T* y, const T* const* x, size_t count, T divisor, size_t n);
 
+// y = for each of `rows` rows the arrays' rows, widths[i] elements each, one after the other.
+template <class T>
+void concatenate(T* y, const std::vector<const T*>& x, const std::vector<size_t>& widths, size_t rows);
+
 template <class T>
 void column_sums(const Kernels<T>& kernels, T* sums, const T* x, size_t rows, size_t n);
 
 template <class T>
 const Loss<T>& find_loss(const Kernels<T>& kernels, const std::string& name);
 
-// Losses of rows; see LossArgs. Returns the sum of the row losses, added in row order.
+// Losses of rows; see LossArgs. Returns their sum, whose order does not depend on the threads; 0 where only a gradient is
+// asked for.
 template <class T>
 double loss(const Kernels<T>& kernels, const std::string& name, LossArgs<T> args);
 

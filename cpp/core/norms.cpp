@@ -42,18 +42,28 @@ void vector_norm_forward(const VectorNormKernels<T>& own, T* y, const T* x, size
 template <class T>
 void vector_norm_backward(const Kernels<T>& kernels, const VectorNormKernels<T>& own, const NormGradients<T>& d, const T* x,
                           const T* dy, size_t count, size_t n, T epsilon, const T* gamma) {
-  Buffer<T> statistics(2 * count);
-  split(count, 1, 2 * count * n, [&](size_t begin, size_t end) {
-    const Channels c = channels(end - begin, n, n);
-    T* own_statistics = statistics.data() + 2 * begin;
-    own.forward(d.x + begin * n, own_statistics, 2, x + begin * n, epsilon, nullptr, nullptr, c);  // for the statistics
-    own.backward(d.x + begin * n, own_statistics, 2, x + begin * n, dy + begin * n, gamma, c);
+  // The gradients of gamma and beta are added up part by part, whose number does not depend on that of the threads. A few
+  // vectors at a time go through all that there is to compute from them.
+  constexpr size_t kPart = 1024, kStep = 32;
+  const size_t parts = (count + kPart - 1) / kPart;
+  Buffer<T> sums(2 * n * parts);
+  split(parts, 1, 3 * count * n, [&](size_t first, size_t last) {
+    T statistics[2 * kStep];
+    for (size_t part = first; part < last; ++part) {
+      T *of_gamma = sums.data() + 2 * n * part, *of_beta = of_gamma + n;
+      const size_t begin = part * kPart, end = std::min(begin + kPart, count);
+      for (size_t at = begin; at < end; at += kStep) {
+        const Channels c = channels(std::min(kStep, end - at), n, n);
+        const T *own_x = x + at * n, *own_dy = dy + at * n;
+        own.forward(nullptr, statistics, 2, own_x, epsilon, nullptr, nullptr, c);
+        own.backward(d.x + at * n, statistics, 2, own_x, own_dy, gamma, c);
+        kernels.vector_gradient(of_gamma, statistics, 2, own_x, own_dy, c, at > begin);
+        kernels.vector_gradient(of_beta, statistics, 2, nullptr, own_dy, c, at > begin);
+      }
+    }
   });
-  split(n, kPanel<T>, count * n, [&](size_t begin, size_t end) {
-    const Channels c = channels(count, n, end - begin);
-    kernels.vector_gradient(d.gamma + begin, statistics.data(), 2, x + begin, dy + begin, c, false);
-    kernels.vector_gradient(d.beta + begin, statistics.data(), 2, nullptr, dy + begin, c, false);
-  });
+  kernels.column_sums(d.gamma, sums.data(), parts, n, 2 * n, false);
+  kernels.column_sums(d.beta, sums.data() + n, parts, n, 2 * n, false);
 }
 
 template <class T>

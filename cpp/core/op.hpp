@@ -25,8 +25,9 @@ struct NodeInfo {
 struct Pass {
   bool training;
   uint64_t seed;
-  uint32_t draw;   // which training pass this is: the step of the Philox counter
-  Faults* faults;  // where an op reports input that it cannot take; it goes on with any values then
+  uint32_t draw;          // which training pass this is: the step of the Philox counter
+  Faults* faults;         // where an op reports input that it cannot take; it goes on with any values then
+  bool few_rows = false;  // fewer than threads, which then share the columns of the ops that can do so
 };
 
 // How the result of an op for one row depends on the other rows of the batch.
@@ -86,6 +87,8 @@ class Op {
   }
   // What threads share for an op of Mixing::kColumns.
   virtual size_t columns() const { return 0; }
+  // Whether forward_batch does columns of an op that mixes no rows too: for fewer rows than threads.
+  virtual bool takes_columns() const { return false; }
 
   // y = f(x), for some rows.
   virtual void forward(const Operands<T>& o, Rows rows, const Pass& pass) const = 0;

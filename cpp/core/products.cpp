@@ -1,5 +1,6 @@
 // The matrix product on arrays with any strides: columns are shared out among threads, each packing the panels of its own.
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 #include <vector>
 
@@ -74,12 +75,16 @@ class Multiplication {
       bias = bias_.data();
     }
     bias_values_ = bias;
+    // For a few rows, panels of whole columns that the second-level cache has room for: c is written once. For many, wide
+    // groups of panels cut into what gemm takes at a time, so that a and b are read few times.
     constexpr size_t kPackedBytes = 256 * 1024;
-    group_ = std::clamp<size_t>(kPackedBytes / 64 / std::max<size_t>(a.columns, 1) / 2 * 2, 2, kMostPanels);
-    group_ = std::min(group_, panels_of<T>(c.columns));
-    if (a.columns > SIZE_MAX / (kMostPanels * w)) throw std::bad_alloc();  // a view may be larger than memory
+    depth_ = a.columns;
+    if (c.column == 1 && c.rows > kRowsWorthCutting) depth_ = std::min(depth_, kernels.gemm_depth);
+    group_ = depth_ < a.columns ? kMostPanels : kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2;
+    group_ = std::min(std::clamp<size_t>(group_, 2, kMostPanels), panels_of<T>(c.columns));
     const bool tiles = c.column != 1 || c.columns % w != 0;
-    room_ = &Room<T>::of_this_thread(count, group_ * a.columns * w, tiles ? kTileRows * group_ * w : 0);
+    const size_t packed = std::max(group_ * depth_, a.columns) * w;
+    room_ = &Room<T>::of_this_thread(count, packed, tiles ? kTileRows * (c.column == 1 ? 1 : group_) * w : 0);
   }
 
   // Some rows and panels of c, by one thread of a team of at most `count`.
@@ -87,48 +92,61 @@ class Multiplication {
     if (rows.count() == 0) return;
     T* packed = room_->packed[static_cast<size_t>(team.rank)].data();
     T* tile = room_->tiles[static_cast<size_t>(team.rank)].data();
-    const size_t k = a_.columns, whole_panels = c_.columns / w;
+    const size_t whole_panels = c_.columns / w;
     for (size_t p = panels.begin, count = 0; p < panels.end; p += count) {
       count = std::min(group_, panels.end - p);
       if (p < whole_panels) count = std::min(count, whole_panels - p);  // a last panel that is not whole goes alone
-      const size_t first = p * w, columns = std::min(b_.columns - first, count * w);
-      const bool whole = columns == count * w;
-      Gemm<T> g{};
-      g.panels = count;
-      g.k = k;
-      g.a_row = a_.row;
-      g.a_k = a_.column;
-      g.scratch = gemm_scratch(kernels_);
-      // Packing pays when enough rows use a panel; a row-major b is its own sequence of panels.
-      const T* source = b_.data + static_cast<ptrdiff_t>(first) * b_.column;
-      if (whole && b_.column == 1 && rows.count() <= kRowsWorthPacking) {
-        g.b = source;
-        g.b_k = b_.row;
-        g.b_panel = static_cast<ptrdiff_t>(w);
-      } else {
-        kernels_.pack(packed, source, k, columns, b_.row, b_.column);
-        g.b = packed;
-        g.b_k = static_cast<ptrdiff_t>(w);
-        g.b_panel = static_cast<ptrdiff_t>(k * w);
-      }
-      g.bias = bias_values_ ? bias_values_ + first : nullptr;
-      const bool direct = whole && c_.column == 1;
-      const size_t block = direct ? rows.count() : kTileRows;
-      for (size_t r = rows.begin; r < rows.end; r += block) {
-        g.m = std::min(block, rows.end - r);
-        g.a = a_.data + static_cast<ptrdiff_t>(r) * a_.row;
-        T* target = c_.data + static_cast<ptrdiff_t>(r) * c_.row + static_cast<ptrdiff_t>(first) * c_.column;
-        g.c = direct ? target : tile;
-        g.c_row = direct ? c_.row : static_cast<ptrdiff_t>(count * w);
-        g.c_panel = static_cast<ptrdiff_t>(w);
-        kernels_.gemm(g);
-        if (!direct) copy(target, tile, g.m, columns, count * w);
-      }
+      const bool direct = p < whole_panels && c_.column == 1;
+      const size_t depth = direct ? depth_ : a_.columns;
+      size_t k = 0;
+      do {
+        const Rows part{k, std::min(k + depth, a_.columns)};
+        run_group(rows, part, p, count, packed, direct ? nullptr : tile);
+        k = part.end;
+      } while (k < a_.columns);
     }
   }
 
  private:
-  static constexpr size_t w = kPanel<T>, kTileRows = 128, kMostPanels = 64, kRowsWorthPacking = 8;
+  static constexpr size_t w = kPanel<T>, kTileRows = 128, kMostPanels = 128;
+  static constexpr size_t kRowsWorthPacking = 8, kRowsWorthCutting = 48;
+  static constexpr ptrdiff_t kNear = 1024 / sizeof(T);  // rows of b that near each other need no packing
+
+  // Rows of c times `count` panels from p on, by way of `tile` if there is one: the part `ks` of the sums.
+  void run_group(Rows rows, Rows ks, size_t p, size_t count, T* packed, T* tile) const {
+    const size_t k = ks.count(), first = p * w, columns = std::min(b_.columns - first, count * w);
+    Gemm<T> g{};
+    g.panels = count;
+    g.k = k;
+    g.a_row = a_.row;
+    g.a_k = a_.column;
+    g.scratch = gemm_scratch(kernels_);
+    g.accumulate = ks.begin > 0;
+    // Packing pays when enough rows use a panel; a row-major b is its own sequence of panels.
+    const T* source = b_.data + static_cast<ptrdiff_t>(first) * b_.column + static_cast<ptrdiff_t>(ks.begin) * b_.row;
+    if (columns == count * w && b_.column == 1 && (rows.count() <= kRowsWorthPacking || std::abs(b_.row) < kNear)) {
+      g.b = source;
+      g.b_k = b_.row;
+      g.b_panel = static_cast<ptrdiff_t>(w);
+    } else {
+      kernels_.pack(packed, source, k, columns, b_.row, b_.column);
+      g.b = packed;
+      g.b_k = static_cast<ptrdiff_t>(w);
+      g.b_panel = static_cast<ptrdiff_t>(k * w);
+    }
+    g.bias = bias_values_ && ks.end == a_.columns ? bias_values_ + first : nullptr;
+    g.c_panel = static_cast<ptrdiff_t>(w);
+    g.c_row = tile ? static_cast<ptrdiff_t>(count * w) : c_.row;
+    const size_t block = tile ? kTileRows : rows.count();
+    for (size_t r = rows.begin; r < rows.end; r += block) {
+      g.m = std::min(block, rows.end - r);
+      g.a = a_.data + static_cast<ptrdiff_t>(r) * a_.row + static_cast<ptrdiff_t>(ks.begin) * a_.column;
+      T* target = c_.data + static_cast<ptrdiff_t>(r) * c_.row + static_cast<ptrdiff_t>(first) * c_.column;
+      g.c = tile ? tile : target;
+      kernels_.gemm(g);
+      if (tile) copy(target, tile, g.m, columns, count * w);
+    }
+  }
 
   void copy(T* target, const T* tile, size_t rows, size_t columns, size_t tile_row) const {
     for (size_t r = 0; r < rows; ++r, target += c_.row, tile += tile_row) {
@@ -143,8 +161,8 @@ class Multiplication {
   const Kernels<T>& kernels_;
   Strided<const T> a_, b_;
   Strided<T> c_;
-  size_t group_;
-  Buffer<T> bias_;  // to whole panels
+  size_t group_, depth_;  // panels of b that are packed at a time, and elements of k
+  Buffer<T> bias_;        // to whole panels
   const T* bias_values_;
   Room<T>* room_;  // by thread: panels of b; parts of c that whole panels cannot be stored to
 };

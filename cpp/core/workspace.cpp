@@ -149,7 +149,9 @@ void Workspace<T>::forward(const Team& team, size_t rows, Rows mine, const Pass&
     if (!network_.op(i) || !network_.live(i)) continue;
     const Op<T>& op = *network_.op(i);
     const Operands<T>& o = operands_[i];
-    if (const Mixing mixing = op.mixing(pass.training); mixing == Mixing::kNone) {
+    Mixing mixing = op.mixing(pass.training);
+    if (mixing == Mixing::kNone && pass.few_rows && op.takes_columns()) mixing = Mixing::kColumns;
+    if (mixing == Mixing::kNone) {
       op.forward(o, mine, pass);
     } else {
       mix(team, i, mixing, pass, [&](Columns columns) { op.forward_batch(o, rows, columns, pass); });

@@ -23,6 +23,7 @@ template <class V>
 void fill_kernels(Kernels<typename V::T>& k) {
   k.gemm = gemm<V>;
   k.gemm_scratch = gemm_scratch<V>();
+  k.gemm_depth = Blocks::kDepthBytes / sizeof(typename V::T);
   k.dropout_mask = dropout_mask<V>;
   k.apply_mask = apply_mask<V>;
   fill_matrix<V>(k);

@@ -136,11 +136,27 @@ void pack_strips(typename V::T* packed, size_t pitch, const typename V::T* a, pt
     return;
   }
   equal_tiles(m, most, [&](size_t first, size_t height) {
-    for (size_t r = 0; r < height; ++r) {
-      const T* from = a + static_cast<ptrdiff_t>(first + r) * a_row;
-      T* to = packed + r;
-      for (size_t i = 0; i < k; ++i, to += height) *to = from[static_cast<ptrdiff_t>(i) * a_k];
+    const T* from = a + static_cast<ptrdiff_t>(first) * a_row;
+    size_t i = 0;
+    if (a_k == 1 && height > 2) {
+      // Squares are transposed. Where the strip is narrower, what a store writes beyond a step the next step overwrites.
+      constexpr size_t kBlocks = (kMaxRows + kLanes - 1) / kLanes;
+      for (; i + kLanes <= k; i += kLanes) {
+        V rows[kBlocks][kLanes];
+        for (size_t b = 0; b * kLanes < height; ++b) {
+          for (size_t r = 0; r < kLanes; ++r) {
+            const size_t row = b * kLanes + r < height ? b * kLanes + r : height - 1;
+            rows[b][r] = V::load(from + static_cast<ptrdiff_t>(row) * a_row + i);
+          }
+          transpose_block(rows[b]);
+        }
+        for (size_t j = 0; j < kLanes; ++j)
+          for (size_t b = 0; b * kLanes < height; ++b) rows[b][j].store(packed + (i + j) * height + b * kLanes);
+      }
     }
+    for (; i < k; ++i)
+      for (size_t r = 0; r < height; ++r)
+        packed[i * height + r] = from[static_cast<ptrdiff_t>(r) * a_row + static_cast<ptrdiff_t>(i) * a_k];
     packed += pitch;
   });
 }

@@ -73,8 +73,8 @@ struct VectorNormKernels {
 
 constexpr int kMaxLossArrays = 2;
 
-// A loss of rows of predictions. row_loss[r] is the sum over the row's parts; values and dpred may be null;
-// dpred = scale * d(sum of row losses)/d(pred); what lies between its rows is left alone.
+// A loss of rows of predictions. row_loss[r] is the sum over the row's parts; dpred = scale * d(sum of row losses)/d(pred);
+// what lies between its rows is left alone. row_loss, values and dpred may be null: what only they need is not computed.
 template <class T>
 struct LossArgs {
   size_t rows, n;
@@ -141,7 +141,7 @@ constexpr int kMaxRules = 24;
 template <class T>
 struct Kernels {
   void (*gemm)(const Gemm<T>& args);
-  size_t gemm_scratch;
+  size_t gemm_scratch, gemm_depth;  // gemm_depth: elements of k that it takes at a time
   // Panels from a matrix [k, n] with any strides; zeros beyond column n.
   void (*pack)(T* panels, const T* b, size_t k, size_t n, ptrdiff_t row, ptrdiff_t col);
   // Products of a single row and outer products: see single.hpp.

@@ -31,22 +31,24 @@ template <class V>
 class DoubleSum {
  public:
   void add(V v, size_t lanes) {
-    typename V::T lane[V::kLanes];
-    v.store(lane);
-    if (lanes == V::kLanes) {
-      for (int i = 0; i < V::kLanes; ++i) sum_[i] += static_cast<double>(lane[i]);
+    if (lanes < V::kLanes) {
+      typename V::T lane[V::kLanes] = {};
+      v.store(lane, lanes);
+      v = V::load(lane);
+    }
+    if constexpr (sizeof(typename V::T) == sizeof(double)) {
+      low_ = low_ + v;
     } else {
-      for (size_t i = 0; i < lanes; ++i) sum_[i] += static_cast<double>(lane[i]);
+      F64 low, high;
+      widen(v, low, high);
+      low_ = low_ + low;
+      high_ = high_ + high;
     }
   }
-  double total() {
-    for (int half = V::kLanes / 2; half > 0; half /= 2)
-      for (int i = 0; i < half; ++i) sum_[i] += sum_[i + half];
-    return sum_[0];
-  }
+  double total() const { return sum_lanes(low_ + high_); }
 
  private:
-  double sum_[V::kLanes] = {};
+  F64 low_ = F64::set1(0), high_ = F64::set1(0);
 };
 
 // f(first column, lanes) over a row; the last call may have fewer lanes.
@@ -76,15 +78,21 @@ inline void clear_if_without_share(const LossArgs<typename V::T>& a, size_t r) {
     row_map<V>(a.dpred + r * a.ld_dpred, a.n, [](size_t, size_t) { return V::set1(0); });
 }
 
+template <class T>
+inline void put_loss(const LossArgs<T>& a, size_t r, double value) {
+  if (a.row_loss) a.row_loss[r] = value;
+}
+
 // A row without a class costs nothing.
 template <class V>
 inline void ignore_row(const LossArgs<typename V::T>& a, size_t r) {
-  a.row_loss[r] = 0;
+  put_loss(a, r, 0);
   if (a.dpred) row_map<V>(a.dpred + r * a.ld_dpred, a.n, [](size_t, size_t) { return V::set1(0); });
 }
 
-template <class V, template <class> class F>
-void elementwise_loss(const LossArgs<typename V::T>& a) {
+// What is not asked for is not computed.
+template <class V, template <class> class F, bool Value, bool Gradient>
+void elementwise_loss_of(const LossArgs<typename V::T>& a) {
   using T = typename V::T;
   const F<V> f(a);
   for (size_t r = 0; r < a.rows; ++r) {
@@ -95,12 +103,24 @@ void elementwise_loss(const LossArgs<typename V::T>& a) {
     row_each<V>(a.n, [&](size_t j, size_t lanes) {
       V value, gradient;
       f.both(load_lanes<V>(p + j, lanes), load_lanes<V>(t + j, lanes), j, lanes, value, gradient);
-      if (a.dpred) store_lanes(gradient * scale, a.dpred + r * a.ld_dpred + j, lanes);
+      if (Gradient) store_lanes(gradient * scale, a.dpred + r * a.ld_dpred + j, lanes);
+      if (!Value) return;
       if (a.values) store_lanes(value, a.values + r * a.n + j, lanes);
       sum.add(value, lanes);
     });
-    clear_if_without_share<V>(a, r);
-    a.row_loss[r] = sum.total();
+    if (Gradient) clear_if_without_share<V>(a, r);
+    if (Value) put_loss(a, r, sum.total());
+  }
+}
+
+template <class V, template <class> class F>
+void elementwise_loss(const LossArgs<typename V::T>& a) {
+  if (!a.dpred) {
+    elementwise_loss_of<V, F, true, false>(a);
+  } else if (!a.row_loss && !a.values) {
+    elementwise_loss_of<V, F, false, true>(a);
+  } else {
+    elementwise_loss_of<V, F, true, true>(a);
   }
 }
 

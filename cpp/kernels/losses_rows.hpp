@@ -28,7 +28,7 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
     const T s = row_sum_exp<V>(p, m, a.n, [&](V e, size_t j, size_t lanes) {
       if (dp) store_lanes(e, dp + j, lanes);
     });
-    const T log_sum = scalar_log<V>(s);
+    const T log_sum = a.row_loss ? scalar_log<V>(s) : 0;
     const auto column = [&](size_t j, size_t lanes) {  // q, without what an index adds
       V q = t ? load_lanes<V>(t + j, lanes) : V::set1(0);
       if (smoothing != 0) q = fma(q, V::set1(kept), load_lanes<V>(shares, lanes));
@@ -40,6 +40,8 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
     if (at_index != 0) loss = static_cast<double>(at_index * (log_sum - (p[a.index[r]] - m)));
     if (spread) {
       total += row_sum<V>(a.n, column);
+    }
+    if (spread && a.row_loss) {
       DoubleSum<V> sum;
       row_each<V>(a.n, [&](size_t j, size_t lanes) {
         // A class of no weight costs nothing, not even 0 * inf.
@@ -48,7 +50,7 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
       });
       loss += sum.total();
     }
-    a.row_loss[r] = loss;
+    put_loss(a, r, loss);
     if (!dp) continue;
     const T scale = scale_of(a, r);
     const V weight = V::set1(scale * total / s);
@@ -70,7 +72,7 @@ void negative_log_likelihood(const LossArgs<typename V::T>& a) {
     if (a.index[r] < 0) continue;
     const size_t at = static_cast<size_t>(a.index[r]);
     const T weight = a.arrays[0] ? a.arrays[0][at] : 1;
-    if (weight != 0) a.row_loss[r] = -static_cast<double>(weight * a.pred[r * a.ld_pred + at]);
+    if (weight != 0) put_loss(a, r, -static_cast<double>(weight * a.pred[r * a.ld_pred + at]));
     if (a.dpred) a.dpred[r * a.ld_dpred + at] = -scale_of(a, r) * weight;
   }
 }
@@ -98,7 +100,7 @@ void multi_margin(const LossArgs<typename V::T>& a) {
     });
     // The sums hold the term of j = index too, whose gap is the margin.
     const double own = static_cast<double>(squared ? least * least : least);
-    a.row_loss[r] = static_cast<double>(weight) * (sum.total() - own);
+    put_loss(a, r, static_cast<double>(weight) * (sum.total() - own));
     if (!dp) continue;
     const double own_slope = squared ? 2.0 * static_cast<double>(least) : least > 0 ? 1.0 : 0.0;
     dp[at] = -scale_of(a, r) * weight * static_cast<T>(slopes.total() - own_slope);
@@ -133,7 +135,7 @@ void cosine(const LossArgs<typename V::T>& a) {
     const double p_most = static_cast<double>(p_size < eps ? eps : p_size);
     const double t_most = static_cast<double>(t_size < eps ? eps : t_size);
     const double similarity = products.total() / p_most / t_most;
-    a.row_loss[r] = 1 - similarity;
+    put_loss(a, r, 1 - similarity);
     if (!a.dpred) continue;
     // d similarity / dp = t / (|p| |t|) - similarity p / |p|^2; below eps the length is a constant.
     const double scale = static_cast<double>(scale_of(a, r));
@@ -172,7 +174,7 @@ void gaussian_nll(const LossArgs<typename V::T>& a) {
       sum.add(value, lanes);
     });
     clear_if_without_share<V>(a, r);
-    a.row_loss[r] = sum.total();
+    put_loss(a, r, sum.total());
   }
 }
 

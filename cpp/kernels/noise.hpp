@@ -53,28 +53,17 @@ inline V normal_quantile(V h, V rest) {
 template <class V>
 void normals(typename V::T* out, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node) {
   using T = typename V::T;
-  constexpr size_t kCount = 4 * kPhiloxBlocks;
   constexpr T kUnit = static_cast<T>(1.0 / 4294967296.0);
-  for (size_t j = 0; j < n; j += kCount) {
-    uint32_t x[4][kPhiloxBlocks];
-    for (size_t b = 0; b < kPhiloxBlocks; ++b) {
-      x[0][b] = static_cast<uint32_t>(j / 4 + b);
-      x[1][b] = row;
-      x[2][b] = step;
-      x[3][b] = node;
+  for_each_words(n, seed, row, step, node, [&](size_t j, const uint32_t* words, size_t count) {
+    T h[kMostWords], rest[kMostWords];
+    for (size_t i = 0; i < count; ++i) {
+      rest[i] = (static_cast<T>(static_cast<int32_t>(words[i] & 0x7fffffffu)) + static_cast<T>(0.5)) * kUnit;
+      h[i] = (words[i] >> 31 ? static_cast<T>(-1) : static_cast<T>(1)) * (static_cast<T>(0.5) - rest[i]);
     }
-    philox_rounds(x, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
-    T h[kCount], rest[kCount];
-    for (size_t i = 0; i < kCount; ++i) {
-      const uint32_t word = x[i % 4][i / 4];
-      rest[i] = (static_cast<T>(static_cast<int32_t>(word & 0x7fffffffu)) + static_cast<T>(0.5)) * kUnit;
-      h[i] = (word >> 31 ? static_cast<T>(-1) : static_cast<T>(1)) * (static_cast<T>(0.5) - rest[i]);
-    }
-    const size_t end = n - j < kCount ? n - j : kCount;
-    row_map<V>(out + j, end, [&](size_t i, size_t lanes) {
+    row_map<V>(out + j, count, [&](size_t i, size_t lanes) {
       return normal_quantile(load_lanes<V>(h + i, lanes), load_lanes<V>(rest + i, lanes, static_cast<T>(0.5)));
     });
-  }
+  });
 }
 
 // y = x + scale noise

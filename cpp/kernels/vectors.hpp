@@ -13,7 +13,7 @@ inline void each_vector_and_statistics(const Channels& c, size_t ld_statistics, 
 }
 
 // y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) gamma + beta over each vector's n elements; not Centred: with 0 for
-// the mean. statistics: mean and inverse deviation of each vector, or null; gamma and beta may be null.
+// the mean. statistics: mean and inverse deviation of each vector, or null; y, gamma and beta may be null.
 template <class V, bool Centred>
 void vector_normalize(typename V::T* y, typename V::T* statistics, size_t ld_statistics, const typename V::T* x,
                       typename V::T epsilon, const typename V::T* gamma, const typename V::T* beta, const Channels& c) {
@@ -33,6 +33,7 @@ void vector_normalize(typename V::T* y, typename V::T* statistics, size_t ld_sta
       statistics[s] = mean;
       statistics[s + 1] = inverse[0];
     }
+    if (!y) return;
     row_map<V>(y + at, c.n, [&](size_t j, size_t lanes) {
       V r = (load_lanes<V>(v + j, lanes) - V::set1(mean)) * V::set1(inverse[0]);
       if (gamma) r = r * load_lanes<V>(gamma + j, lanes);

@@ -159,10 +159,9 @@ def _count(row: Loss, rows: _Rows) -> float:
 def _value(row: Loss, rows: _Rows, reduction: str, attrs: list[float]) -> float | Array:
     name, x, t, indices = row.name, rows.input, rows.target, rows.target.ndim == 1
     if reduction == "none":
-        row_loss = np.empty(len(x), np.float64)
-        values = None if row.per_row else np.empty(t.shape, x.dtype)
+        found: Array = np.empty(len(x), np.float64) if row.per_row else np.empty(t.shape, x.dtype)
+        row_loss, values = (found, None) if row.per_row else (None, found)
         _core.loss(name, x, t, indices, attrs, rows.columns, None, row_loss, values, None, 1.0)
-        found = row_loss if values is None else values
         if rows.weights is not None:
             found = found * rows.weights.reshape(-1, *(1,) * (found.ndim - 1)).astype(found.dtype)
         return found.astype(x.dtype, copy=False).reshape(rows.parts)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference import piecewise, smooth
 from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
-from nncore.reference.merging import several
+from nncore.reference.merging import check_axis, several
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
@@ -80,67 +80,29 @@ def _encoded(op: str, **attrs: AttrValue) -> list[float]:
         return _encoded_once.__wrapped__(op, **attrs)
 
 
-# Small arrays are worth a microsecond, of which checks and conversions would take ten. So each helper begins with the usual
-# case, arrays that a kernel takes as they are.
-_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
-
-
-def _plain(x: npt.ArrayLike) -> TypeGuard[Array]:
-    """Whether `x` is a C-contiguous array of native float32 or float64."""
-    return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.flags.c_contiguous
-
-
-def _matching(x: Array, *others: Array) -> bool:
-    return all(a.dtype is x.dtype and a.shape == x.shape for a in others)
-
-
-def _target(out: Array | None, x: Array) -> Array | None:
-    """What a kernel may write a result like the plain `x` to: `out` if it is plain too, a new array if it is None."""
-    if out is None:
-        return np.empty_like(x)
-    return out if _plain(out) and _matching(x, out) and out.flags.writeable else None
+# Small arrays are worth a microsecond, of which checks and conversions would take ten. So the core is asked first: it
+# returns None, and has done nothing, where an argument is not an array that its kernel takes as it is.
 
 
 def _elementwise(name: str, x: npt.ArrayLike, attrs: list[float], out: Array | None) -> Array:
-    if _plain(x) and (to := _target(out, x)) is not None and _core.activation_forward(name, x, to, attrs):
-        return to
-    x = as_float("x", x)
-    x = np.ascontiguousarray(x).reshape(x.shape)
-    with _result(out, x, x) as (result, y):
-        _core.activation_forward(name, x, y, attrs)
-    return result
+    if (result := _core.activation_forward(name, x, out, attrs)) is not None:
+        return result
+    (x,) = contiguous(x=x)
+    return deliver(_converted(_core.activation_forward(name, x, None, attrs)), out)
 
 
 def _elementwise_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, attrs: list[float], out: Array | None
 ) -> Array:
-    if (
-        (_plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy))
-        and (to := _target(out, x)) is not None
-        and _core.activation_backward(name, x, y, dy, to, attrs)
-    ):
-        return to
+    if (result := _core.activation_backward(name, x, y, dy, out, attrs)) is not None:
+        return result
     x, y, dy = contiguous(x=x, y=y, dy=dy)
-    with _result(out, x, x, y, dy) as (result, dx):
-        _core.activation_backward(name, x, y, dy, dx, attrs)
-    return result
+    return deliver(_converted(_core.activation_backward(name, x, y, dy, None, attrs)), out)
 
 
-def _rowwise(name: str, x: Array, out: Array | None) -> Array:
-    if _plain(x) and (to := _target(out, x)) is not None and _core.rows_forward(name, x, to):
-        return to
-    x = np.ascontiguousarray(x)
-    with _result(out, x, x) as (result, y):
-        _core.rows_forward(name, x, y)
-    return result
-
-
-def _rowwise_backward(name: str, x: Array, y: Array, dy: Array, out: Array | None) -> Array:
-    """`x`, `y` and `dy` are plain and match."""
-    if (to := _target(out, x)) is not None and _core.rows_backward(name, y, dy, to):
-        return to
-    with _result(out, x, y, dy) as (result, dx):
-        _core.rows_backward(name, y, dy, dx)
+def _converted(result: Array | None) -> Array:
+    """The core's result for arguments that have been converted for it."""
+    assert result is not None
     return result
 
 
@@ -183,11 +145,12 @@ for _name in (*piecewise.__all__, *smooth.__all__):
 
 
 def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Array:
-    x = x if _plain(x) else as_float("x", x)
+    if type(axis) is int and axis == -1 and (result := _core.rows_forward(name, x, out)) is not None:
+        return result
+    (x,) = contiguous(x=x)
     check_any_axis(x, axis)
     if axis in (-1, x.ndim - 1):
-        return _rowwise(name, x, out)
-    x = np.ascontiguousarray(x)
+        return deliver(_converted(_core.rows_forward(name, x, None)), out)
     with _result(out, x, x) as (result, y):
         _core.columns_forward(name, x, y, axis % x.ndim)
     return result
@@ -196,12 +159,13 @@ def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Ar
 def _along_axis_backward(
     name: str, x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, axis: int, out: Array | None
 ) -> Array:
-    if not (_plain(x) and _plain(y) and _plain(dy) and _matching(x, y, dy)):
-        x, y, dy = contiguous(x=x, y=y, dy=dy)
+    if type(axis) is int and axis == -1 and (result := _core.rows_backward(name, x, y, dy, out)) is not None:
+        return result
+    x, y, dy = contiguous(x=x, y=y, dy=dy)
     check_any_axis(x, axis)
     if axis in (-1, x.ndim - 1):
-        return _rowwise_backward(name, x, y, dy, out)
-    with _result(out, x, y, dy) as (result, dx):
+        return deliver(_converted(_core.rows_backward(name, x, y, dy, None)), out)
+    with _result(out, y, dy) as (result, dx):
         _core.columns_backward(name, y, dy, dx, axis % x.ndim)
     return result
 
@@ -405,11 +369,6 @@ def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
     return result
 
 
-@_specified
-def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    return tuple(_elementwise("identity", as_float("dy", dy), [], None) for _ in range(count))
-
-
 def _several(xs: Sequence[npt.ArrayLike], **more: npt.ArrayLike) -> list[Array]:
     return [np.ascontiguousarray(x).reshape(x.shape) for x in several(xs, **more)]
 
@@ -442,35 +401,29 @@ def average(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 @_specified
 def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
     (dy,) = contiguous(dy=dy)
-    gradients = [np.empty_like(dy) for _ in range(count)]
-    for gradient in gradients:
-        _core.sum_over([dy], count, gradient)
-    return tuple(gradients)
+    gradient = np.empty_like(dy)
+    _core.sum_over([dy], count, gradient)
+    return (gradient,) * count
 
 
 @_specified
 def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
-    return reference.concatenate(*xs, axis=axis, out=out)  # nothing but copies, which NumPy makes as fast as memory is
+    if len(xs) < 2:
+        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
+    arrays = as_floats(**{f"xs[{i}]": x for i, x in enumerate(xs)})
+    first, rank = arrays[0], arrays[0].ndim
+    check_axis(axis, rank)
+    at = axis % rank
+    if any(x.shape[:at] + x.shape[at + 1 :] != first.shape[:at] + first.shape[at + 1 :] for x in arrays):
+        raise ValueError(f"xs: expected shapes that differ along axis {axis} only, got {[x.shape for x in arrays]}")
+    y = np.empty((*first.shape[:at], sum(x.shape[at] for x in arrays), *first.shape[at + 1 :]), first.dtype)
+    _core.concatenate([np.ascontiguousarray(x) for x in arrays], y, math.prod(first.shape[:at]))
+    return deliver(y, out)
 
 
-@_specified
-def concatenate_backward(dy: npt.ArrayLike, shapes: Sequence[Sequence[int]], axis: int = -1) -> tuple[Array, ...]:
-    return reference.concatenate_backward(dy, shapes, axis)
-
-
-@_specified
-def flatten(x: npt.ArrayLike) -> Array:
-    x = as_float("x", x)
-    if x.ndim == 0:
-        raise ValueError("x: expected at least the axis of rows, got a scalar")
-    return _elementwise("identity", x, [], None).reshape(x.shape[0], math.prod(x.shape[1:]))
-
-
-@_specified
-def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
-    dy = as_float("dy", dy)
-    check_shape("dy", dy, (shape[0], math.prod(shape[1:])))
-    return _elementwise("identity", dy, [], None).reshape(tuple(shape))
+# Views: there is nothing to compute.
+add_backward, concatenate_backward = reference.add_backward, reference.concatenate_backward
+flatten, flatten_backward = reference.flatten, reference.flatten_backward
 
 
 @_specified
@@ -486,42 +439,14 @@ def _aligned(x: Array) -> Array:
     return x if x.flags.aligned and all(stride % x.itemsize == 0 for stride in x.strides) else x.copy()
 
 
-def _plain_matrix(x: npt.ArrayLike) -> TypeGuard[Array]:
-    """Whether `x` is a matrix of native float32 or float64 with any strides that the core can walk."""
-    return type(x) is np.ndarray and (x.dtype is _F32 or x.dtype is _F64) and x.ndim == 2 and x.flags.aligned
-
-
-def _takes_product(out: npt.ArrayLike, a: Array, b: Array) -> bool:
-    """Whether the core may write the product of `a` and `b` to `out`."""
-    if not (_plain_matrix(out) and out.dtype is a.dtype and out.shape == (a.shape[0], b.shape[1]) and out.flags.writeable):
-        return False
-    return not (np.may_share_memory(out, a) or np.may_share_memory(out, b))
-
-
 @_specified
 def matmul(a: npt.ArrayLike, b: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    if (
-        (_plain_matrix(a) and _plain_matrix(b) and a.dtype is b.dtype and a.shape[1] == b.shape[0])
-        and (out is None or _takes_product(out, a, b))
-    ):  # fmt: skip
-        to = np.empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
-        _core.matmul(a, b, to)
-        return to
+    if (result := _core.matmul(a, b, out)) is not None:
+        return result
     a, b = map(_aligned, as_floats(a=a, b=b))
     check_shape("a", a, (None, None))
     check_shape("b", b, (a.shape[1], None))
-    shape = (a.shape[0], b.shape[1])
-    if out is None:
-        y = np.empty(shape, a.dtype)
-    else:
-        check_out(out, shape, a.dtype, any_strides=True)
-        shared = any(np.may_share_memory(out, x) for x in (a, b))
-        y = np.empty(shape, a.dtype) if shared or out is not _aligned(out) else out
-    _core.matmul(a, b, y)
-    if out is None or y is out:
-        return y
-    out[...] = y
-    return out
+    return deliver(_converted(_core.matmul(a, b, None)), out, any_strides=True)
 
 
 @_specified
@@ -599,9 +524,13 @@ def dense_backward(
 ) -> tuple[Array, Array, Array | None]:
     _check_activation(activation)
     y, dy = contiguous(y=y, dy=dy)
-    z = dense(x, w, b)
+    dz = dy
+    if activation != "identity":
+        dz = globals()[f"{activation}_backward"](dense(x, w, b), y, dy)
     x, w, bias, shape = _dense_arrays(x, w, b)
-    dz: Array = globals()[f"{activation}_backward"](z, y, dy).reshape(len(x), w.shape[1])
+    if dz.shape != (*shape[:-1], w.shape[1]):
+        raise ValueError(f"dy: expected shape {(*shape[:-1], w.shape[1])}, got {dz.shape}")
+    dz = dz.reshape(len(x), w.shape[1])
     db = None
     if bias is not None:
         db = np.empty(w.shape[1], dz.dtype)

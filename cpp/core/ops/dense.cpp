@@ -14,15 +14,20 @@ class Dense final : public Op<T> {
   bool reads_transposed(size_t slot) const override { return slot == 0; }
   double cost() const override { return static_cast<double>(units_) * static_cast<double>(inputs_); }
 
+  size_t columns() const override { return units_; }
+  bool takes_columns() const override { return true; }
+
   void forward(const Operands<T>& o, Rows rows, const Pass&) const override {
-    const T* bias = o.parameters.size() > 1 ? o.parameters[1].value : nullptr;
-    multiply(o.x[0], o.parameters[0].value, bias, o.y, rows);
+    multiply(o.x[0], o.parameters[0].value, bias(o), o.y, rows, {0, units_});
+  }
+  void forward_batch(const Operands<T>& o, size_t rows, Columns columns, const Pass&) const override {
+    multiply(o.x[0], o.parameters[0].value, bias(o), o.y, {0, rows}, columns);
   }
 
   // dx = dy W^T
   void backward(const Operands<T>& o, Rows rows) const override {
     kernels_.zero_padding(o.dy.row(rows.begin), rows.count(), units_, o.dy.ld);
-    if (o.dx[0].data) multiply(o.dy, o.parameters[0].transposed, nullptr, o.dx[0], rows);
+    if (o.dx[0].data) multiply(o.dy, o.parameters[0].transposed, nullptr, o.dx[0], rows, {0, inputs_});
   }
 
   // dW = x^T dy; db = sum of the rows of dy
@@ -55,23 +60,26 @@ class Dense final : public Op<T> {
   }
 
  private:
-  // to = from * panels + bias, for some rows
-  void multiply(const Matrix<T>& from, const T* panels, const T* bias, const Matrix<T>& to, Rows rows) const {
+  static const T* bias(const Operands<T>& o) { return o.parameters.size() > 1 ? o.parameters[1].value : nullptr; }
+
+  // to = from * panels + bias, for some rows and columns, the latter whole panels.
+  void multiply(const Matrix<T>& from, const T* panels, const T* bias, const Matrix<T>& to, Rows rows,
+                Columns columns) const {
     constexpr size_t w = kPanel<T>;
     Gemm<T> g{};
     g.m = rows.count();
-    g.panels = panels_of<T>(to.width);
+    g.panels = panels_of<T>(columns.count());
     g.k = from.width;
     g.a = from.row(rows.begin);
     g.a_row = static_cast<ptrdiff_t>(from.ld);
     g.a_k = 1;
-    g.b = panels;
+    g.b = panels + columns.begin * from.width;
     g.b_k = static_cast<ptrdiff_t>(w);
     g.b_panel = static_cast<ptrdiff_t>(from.width * w);
-    g.c = to.row(rows.begin);
+    g.c = to.row(rows.begin) + columns.begin;
     g.c_row = static_cast<ptrdiff_t>(to.ld);
     g.c_panel = static_cast<ptrdiff_t>(w);
-    g.bias = bias;
+    g.bias = bias ? bias + columns.begin : nullptr;
     g.scratch = gemm_scratch(kernels_);
     kernels_.gemm(g);
   }

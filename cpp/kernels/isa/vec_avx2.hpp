@@ -174,5 +174,32 @@ inline void transpose_block(F64 (&r)[4]) {
   }
 }
 
+// Both halves of a in double precision.
+inline void widen(F32 a, F64& low, F64& high) {
+  low = {_mm256_cvtps_pd(_mm256_castps256_ps128(a.v))};
+  high = {_mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1))};
+}
+
+// Four 64-bit lanes that hold numbers of 32 bits, for random.hpp; above those there may be anything.
+struct Words {
+  static constexpr int kLanes = 4;
+  __m256i v;
+
+  static Words set1(uint32_t a) { return {_mm256_set1_epi64x(a)}; }
+  static Words count_from(uint32_t a) { return {_mm256_add_epi64(_mm256_set1_epi64x(a), _mm256_setr_epi64x(0, 1, 2, 3))}; }
+  friend Words operator^(Words a, Words b) { return {_mm256_xor_si256(a.v, b.v)}; }
+};
+
+inline Words product(Words a, Words b) { return {_mm256_mul_epu32(a.v, b.v)}; }  // of 32 by 32 bits, all 64 of it
+inline Words high_half(Words a) { return {_mm256_srli_epi64(a.v, 32)}; }
+// words[4 i + j] = x_j of lane i.
+inline void store_words(uint32_t* words, Words x0, Words x1, Words x2, Words x3) {
+  const __m256i a = _mm256_blend_epi32(x0.v, _mm256_slli_epi64(x1.v, 32), 0xaa);
+  const __m256i b = _mm256_blend_epi32(x2.v, _mm256_slli_epi64(x3.v, 32), 0xaa);
+  const __m256i even = _mm256_unpacklo_epi64(a, b), odd = _mm256_unpackhi_epi64(a, b);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm256_permute2x128_si256(even, odd, 0x20));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + 8), _mm256_permute2x128_si256(even, odd, 0x31));
+}
+
 }  // namespace
 }  // namespace nncore

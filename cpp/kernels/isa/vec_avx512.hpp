@@ -138,5 +138,35 @@ inline void transpose_block(F64 (&r)[8]) {
   }
 }
 
+// Both halves of a in double precision.
+inline void widen(F32 a, F64& low, F64& high) {
+  low = {_mm512_cvtps_pd(_mm512_castps512_ps256(a.v))};
+  high = {_mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1)))};
+}
+
+// Eight 64-bit lanes that hold numbers of 32 bits, for random.hpp; above those there may be anything.
+struct Words {
+  static constexpr int kLanes = 8;
+  __m512i v;
+
+  static Words set1(uint32_t a) { return {_mm512_set1_epi64(a)}; }
+  static Words count_from(uint32_t a) {
+    return {_mm512_add_epi64(_mm512_set1_epi64(a), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7))};
+  }
+  friend Words operator^(Words a, Words b) { return {_mm512_xor_si512(a.v, b.v)}; }
+};
+
+inline Words product(Words a, Words b) { return {_mm512_mul_epu32(a.v, b.v)}; }  // of 32 by 32 bits, all 64 of it
+inline Words high_half(Words a) { return {_mm512_srli_epi64(a.v, 32)}; }
+// words[4 i + j] = x_j of lane i.
+inline void store_words(uint32_t* words, Words x0, Words x1, Words x2, Words x3) {
+  const __m512i a = _mm512_mask_blend_epi32(0xaaaa, x0.v, _mm512_slli_epi64(x1.v, 32));
+  const __m512i b = _mm512_mask_blend_epi32(0xaaaa, x2.v, _mm512_slli_epi64(x3.v, 32));
+  const __m512i even = _mm512_unpacklo_epi64(a, b), odd = _mm512_unpackhi_epi64(a, b);
+  const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  _mm512_storeu_si512(words, _mm512_permutex2var_epi64(even, first, odd));
+  _mm512_storeu_si512(words + 16, _mm512_permutex2var_epi64(even, second, odd));
+}
+
 }  // namespace
 }  // namespace nncore

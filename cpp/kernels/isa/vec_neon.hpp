@@ -128,5 +128,32 @@ inline void transpose_block(F64 (&r)[2]) {
   r[0].v = low;
 }
 
+// Both halves of a in double precision.
+inline void widen(F32 a, F64& low, F64& high) {
+  low = {vcvt_f64_f32(vget_low_f32(a.v))};
+  high = {vcvt_high_f64_f32(a.v)};
+}
+
+// Two 64-bit lanes that hold numbers of 32 bits, for random.hpp; above those there may be anything.
+struct Words {
+  static constexpr int kLanes = 2;
+  uint64x2_t v;
+
+  static Words set1(uint32_t a) { return {vdupq_n_u64(a)}; }
+  static Words count_from(uint32_t a) { return {vaddq_u64(vdupq_n_u64(a), vcombine_u64(vcreate_u64(0), vcreate_u64(1)))}; }
+  friend Words operator^(Words a, Words b) { return {veorq_u64(a.v, b.v)}; }
+};
+
+inline Words product(Words a, Words b) {
+  return {vmull_u32(vmovn_u64(a.v), vmovn_u64(b.v))};
+}  // of 32 by 32 bits, all 64 of it
+inline Words high_half(Words a) { return {vshrq_n_u64(a.v, 32)}; }
+// words[4 i + j] = x_j of lane i.
+inline void store_words(uint32_t* words, Words x0, Words x1, Words x2, Words x3) {
+  const uint64x2_t a = vsliq_n_u64(x0.v, x1.v, 32), b = vsliq_n_u64(x2.v, x3.v, 32);
+  vst1q_u32(words, vreinterpretq_u32_u64(vtrn1q_u64(a, b)));
+  vst1q_u32(words + 4, vreinterpretq_u32_u64(vtrn2q_u64(a, b)));
+}
+
 }  // namespace
 }  // namespace nncore

@@ -132,5 +132,32 @@ inline void transpose_block(F64 (&r)[2]) {
   r[0].v = low;
 }
 
+// Both halves of a in double precision.
+inline void widen(F32 a, F64& low, F64& high) {
+  low = {_mm_cvtps_pd(a.v)};
+  high = {_mm_cvtps_pd(_mm_movehl_ps(a.v, a.v))};
+}
+
+// Two 64-bit lanes that hold numbers of 32 bits, for random.hpp; above those there may be anything.
+struct Words {
+  static constexpr int kLanes = 2;
+  __m128i v;
+
+  static Words set1(uint32_t a) { return {_mm_set1_epi64x(a)}; }
+  static Words count_from(uint32_t a) { return {_mm_add_epi64(_mm_set1_epi64x(a), _mm_set_epi64x(1, 0))}; }
+  friend Words operator^(Words a, Words b) { return {_mm_xor_si128(a.v, b.v)}; }
+};
+
+inline Words product(Words a, Words b) { return {_mm_mul_epu32(a.v, b.v)}; }  // of 32 by 32 bits, all 64 of it
+inline Words high_half(Words a) { return {_mm_srli_epi64(a.v, 32)}; }
+// words[4 i + j] = x_j of lane i.
+inline void store_words(uint32_t* words, Words x0, Words x1, Words x2, Words x3) {
+  const __m128i low = _mm_set1_epi64x(0xffffffff);
+  const __m128i a = _mm_or_si128(_mm_and_si128(x0.v, low), _mm_slli_epi64(x1.v, 32));
+  const __m128i b = _mm_or_si128(_mm_and_si128(x2.v, low), _mm_slli_epi64(x3.v, 32));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(words), _mm_unpacklo_epi64(a, b));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(words + 4), _mm_unpackhi_epi64(a, b));
+}
+
 }  // namespace
 }  // namespace nncore

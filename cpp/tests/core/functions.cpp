@@ -125,7 +125,10 @@ TEST_CASE_TEMPLATE("threads do not show: elementwise, rows, losses, rules", T, f
       args.dpred = out;
       args.scale = 1;
       args.attrs = entropy;
+      CHECK(loss(kernels, name, args) == 0);  // the gradient alone
+      args.dpred = nullptr;
       const double sum = loss(kernels, name, args);
+      CHECK(sum != 0);
       const ThreadLimit one(1);
       CHECK(loss(kernels, name, args) == sum);
     });

@@ -61,6 +61,30 @@ TEST_CASE_TEMPLATE("elementwise losses", T, float, double) {
   });
 }
 
+TEST_CASE_TEMPLATE("a gradient asked for alone is the one that comes with the values", T, float, double) {
+  constexpr double attrs[] = {0, 1, 0.5, 0.5};
+  for_each_isa<T>([&](const Kernels<T>& kernels) {
+    for (int i = 0; i < kernels.loss_count; ++i)
+      for (const size_t n : {size_t{2}, kMostTail}) {
+        const Loss<T>& f = kernels.losses[i];
+        CAPTURE(f.name);
+        CAPTURE(n);
+        const bool by_index = std::string(f.name) == "nll" || std::string(f.name) == "multi_margin";
+        const Samples<T> rows(n, 0.5);
+        Results<T> all(n), alone(n);
+        LossArgs<T> args = arguments(rows, all, by_index, false, true, T(0.75));
+        args.attrs = attrs;
+        f.run(args);
+        args.row_loss = nullptr;
+        args.dpred = alone.dpred.data();
+        f.run(args);
+        for (size_t r = 0; r < kRows; ++r)
+          CHECK(same_bits(alone.dpred.data() + r * (n + 2), all.dpred.data() + r * (n + 2), n));
+        alone.check_guards();
+      }
+  });
+}
+
 TEST_CASE_TEMPLATE("cross entropy", T, float, double) {
   constexpr T scale = static_cast<T>(0.75);
   for_each_isa<T>([&](const Kernels<T>& kernels) {

@@ -104,7 +104,7 @@ def one_hot_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, dept
 
 
 def reshape(x: npt.ArrayLike, target_shape: Sequence[int]) -> Array:
-    """``y = x`` with another shape of each row's features, in row-major order, as a new array.
+    """``y = x`` with another shape of each row's features, in row-major order, as a view where NumPy can.
 
     Args:
         x: ``[rows, features...]``.
@@ -119,16 +119,16 @@ def reshape(x: npt.ArrayLike, target_shape: Sequence[int]) -> Array:
     x = as_float("x", x)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    return x.reshape(len(x), *filled_shape(x.shape[1:], target_shape)).copy()
+    return x.reshape(len(x), *filled_shape(x.shape[1:], target_shape))
 
 
 def reshape_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
-    """``dx = dy`` in the shape that x had, rows included, as a new array.
+    """``dx = dy`` in the shape that x had, rows included, as a view where NumPy can.
 
     >>> reshape_backward(np.zeros((5, 2, 3)), (5, 6)).shape
     (5, 6)
     """
-    return as_float("dy", dy).reshape(tuple(shape)).copy()
+    return as_float("dy", dy).reshape(tuple(shape))
 
 
 def filled_shape(shape: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:

@@ -45,13 +45,12 @@ def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 
 
 def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    """The gradient of each of the `count` terms: a copy of dy.
+    """The gradient of each of the `count` terms: dy itself.
 
     >>> add_backward([1.0], 2)
     (array([1.]), array([1.]))
     """
-    dy = as_float("dy", dy)
-    return tuple(dy.copy() for _ in range(count))
+    return (as_float("dy", dy),) * count
 
 
 def multiply(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -101,13 +100,13 @@ def average(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 
 
 def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
-    """The gradient of each of the `count` terms: ``dy / count``.
+    """The gradient of each of the `count` terms: ``dy / count``, one array for all of them.
 
     >>> average_backward([1.0], 2)
     (array([0.5]), array([0.5]))
     """
     dy = as_float("dy", dy)
-    return tuple(dy / count for _ in range(count))
+    return (dy / count,) * count
 
 
 def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
@@ -133,7 +132,7 @@ def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) ->
 
 
 def concatenate_backward(dy: npt.ArrayLike, shapes: Sequence[Sequence[int]], axis: int = -1) -> tuple[Array, ...]:
-    """The parts of ``dy`` that belong to the arrays of `shapes`, rows included, as new arrays.
+    """The parts of ``dy`` that belong to the arrays of `shapes`, rows included, as views.
 
     Raises:
         ValueError: dy does not have the shape that `concatenate` gives arrays of these shapes.
@@ -147,7 +146,7 @@ def concatenate_backward(dy: npt.ArrayLike, shapes: Sequence[Sequence[int]], axi
     parts = np.split(dy, ends[:-1], axis)
     if ends[-1] != dy.shape[axis] or any(part.shape != tuple(shape) for part, shape in zip(parts, shapes, strict=True)):
         raise ValueError(f"dy: expected the shape of {', '.join(map(str, shapes))} joined along {axis}, got {dy.shape}")
-    return tuple(part.copy() for part in parts)
+    return tuple(parts)
 
 
 def check_axis(axis: int, rank: int) -> None:

@@ -113,6 +113,8 @@ def check_indices(indices: Array, classes: int, ignored: int | None = None) -> N
     """Raise TypeError unless `indices` are integers, ValueError unless all are `ignored` or in [0, classes)."""
     if indices.dtype.kind not in "iu":
         raise TypeError(f"target: expected integer class indices, got dtype {indices.dtype}")
+    if indices.size == 0 or (indices.min() >= 0 and indices.max() < classes):
+        return
     bad = np.flatnonzero((indices < 0) | (indices >= classes))
     if bad.size and ignored is not None:
         bad = bad[indices[bad] != ignored]

@@ -114,7 +114,7 @@ def _mask(x: Array, rate: float, seed: int, node: int, step: int) -> Array:
 
 
 def flatten(x: npt.ArrayLike) -> Array:
-    """``y = x`` as one vector per row, in row-major order, as a new array.
+    """``y = x`` as one vector per row, in row-major order, as a view where NumPy can.
 
     Args:
         x: ``[rows, features...]``.
@@ -131,11 +131,11 @@ def flatten(x: npt.ArrayLike) -> Array:
     x = as_float("x", x)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    return x.reshape(x.shape[0], math.prod(x.shape[1:])).copy()
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
-    """``dx = dy`` in the shape that x had, rows included, as a new array.
+    """``dx = dy`` in the shape that x had, rows included, as a view where NumPy can.
 
     Raises:
         ValueError: dy does not have the shape that `flatten` gives an x of this shape.
@@ -147,4 +147,4 @@ def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
     expected = (shape[0], math.prod(shape[1:]))
     if dy.shape != expected:
         raise ValueError(f"dy: expected shape {expected}, got {dy.shape}")
-    return dy.reshape(tuple(shape)).copy()
+    return dy.reshape(tuple(shape))
