@@ -29,7 +29,7 @@ py::object activation_forward_of(const std::string& name, const py::object& x, c
     const T* from = elements<T>(*in);
     T* to = elements<T>(*result);
     const auto n = static_cast<size_t>(in->size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     activation_forward(kernels<T>(), f, to, from, n, attrs);
   });
   return *result;
@@ -47,7 +47,7 @@ py::object activation_backward_of(const std::string& name, const py::object& x, 
     const T *xs = elements<T>(first), *ys = elements<T>(second), *dys = elements<T>(third);
     T* to = elements<T>(*result);
     const auto n = static_cast<size_t>(first.size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     activation_backward(kernels<T>(), f, to, xs, ys, dys, n, attrs);
   });
   return *result;
@@ -70,7 +70,7 @@ py::object rows_forward_of(const std::string& name, const py::object& x, const p
     rows_of(*in, rows, n);
     const T* from = elements<T>(*in);
     T* to = elements<T>(*result);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rows_forward(kernels<T>(), name, to, from, rows, n);
   });
   return *result;
@@ -88,7 +88,7 @@ py::object rows_backward_of(const std::string& name, const py::object& x, const 
     rows_of(first, rows, n);
     const T *ys = elements<T>(first), *dys = elements<T>(second);
     T* to = elements<T>(*result);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rows_backward(kernels<T>(), name, to, ys, dys, rows, n);
   });
   return *result;
@@ -178,7 +178,7 @@ void concatenate_of(const std::vector<py::array>& xs, const py::array& out, size
     }
     expect_size(out, total, "out");
     T* to = contiguous<T>(out, "out", true);
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     concatenate(to, from, widths, rows);
   });
 }
@@ -242,7 +242,7 @@ py::object matmul_of(const py::object& a, const py::object& b, const py::object&
     using T = decltype(zero);
     const Strided<const T> from = strided<const T>(*left, "a"), by = strided<const T>(*right, "b");
     const Strided<T> to = strided<T>(*result, "out");
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     matmul(kernels<T>(), from, by, to);
   });
   return *result;
@@ -332,7 +332,7 @@ bool rule_step_of(const std::string& name, const py::tuple& arrays, const std::v
     T* raw[2 + kMaxStates] = {};
     for (size_t i = 0; i < count; ++i) raw[i] = elements<T>(known(arrays[i]));
     const auto n = static_cast<size_t>(p->size());
-    const py::gil_scoped_release release;
+    const WithoutPython release;
     rule_step(kernels<T>(), name, raw[0], raw[1], raw + 2, n, hyper, iteration);
   });
   return true;

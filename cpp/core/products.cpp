@@ -1,6 +1,8 @@
 // The matrix product on arrays with any strides: columns are shared out among threads, each packing the panels of its own.
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -80,8 +82,9 @@ class Multiplication {
     constexpr size_t kPackedBytes = 256 * 1024;
     depth_ = a.columns;
     if (c.column == 1 && c.rows > kRowsWorthCutting) depth_ = std::min(depth_, kernels.gemm_depth);
-    group_ = depth_ < a.columns ? kMostPanels : kPackedBytes / (64 * std::max<size_t>(a.columns, 1)) / 2 * 2;
+    group_ = depth_ < a.columns ? kMostPanels : kPackedBytes / 64 / std::max<size_t>(a.columns, 1) / 2 * 2;
     group_ = std::min(std::clamp<size_t>(group_, 2, kMostPanels), panels_of<T>(c.columns));
+    if (a.columns > SIZE_MAX / (kMostPanels * w)) throw std::bad_alloc();  // a view may be larger than memory
     const bool tiles = c.column != 1 || c.columns % w != 0;
     const size_t packed = std::max(group_ * depth_, a.columns) * w;
     room_ = &Room<T>::of_this_thread(count, packed, tiles ? kTileRows * (c.column == 1 ? 1 : group_) * w : 0);
