@@ -96,7 +96,7 @@ void prelu_backward(const Kernels<T>& kernels, T* dx, T* dalpha, const T* x, con
     for (size_t i = 0; i < runs; ++i) sum += sums.data()[i];
     dalpha[0] = static_cast<T>(sum);
   } else {
-    for_pieces(1, n, kPanel<T>, rows, [&](size_t, size_t first, size_t count) {
+    for_pieces(1, n, kPanel<T>, rows + 1, [&](size_t, size_t first, size_t count) {
       kernels.prelu_slopes(dalpha + first, x + first, dy + first, rows, count, n, false);
     });
   }
