@@ -149,6 +149,7 @@ def run(cases: range, make: Make, folder: Path) -> tuple[Counter[str], dict[int,
             left = left[left.index(last) + 1 :]
         else:
             left = left[len(part) :]
+            print(f"{len(cases) - len(left)} of {len(cases)}", file=sys.stderr, flush=True)
     return counts, findings
 
 

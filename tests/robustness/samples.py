@@ -47,6 +47,11 @@ def sequential() -> nn.Sequential:
     return model
 
 
+def small() -> nn.Sequential:
+    """One whose header is so short that each of its bytes can take every other value."""
+    return nn.Sequential([nn.Input((1,)), nn.Dense(1, use_bias=False)])
+
+
 def functional() -> nn.Model:
     """Several inputs and outputs, shared layers, and a model within."""
     a, b, c = nn.Input((3,)), nn.Input((3,), name="b"), nn.Input((2,), name="c")
@@ -170,6 +175,7 @@ def read_npy(path: Path) -> None:
 
 KINDS = {
     "model": Kind(lambda path: trained().save(path), lambda path: predict(nn.load(path))),
+    "small model": Kind(lambda path: small().save(path), lambda path: predict(nn.load(path))),
     "functional model": Kind(lambda path: functional().save(path), lambda path: predict(nn.load(path))),
     "checkpoint": Kind(lambda path: trained().save_checkpoint(path), read_checkpoint),
     "training": Kind(write_training, read_training),

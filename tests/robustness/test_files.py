@@ -37,7 +37,7 @@ def test_the_samples_themselves_are_valid(name, tmp_path):
     "options",
     [
         ["--cuts", "--kinds", "model", "state dict", "npz", "npy", "idx", "zipped idx"],
-        ["--values", "1", "--kinds", "model"],
+        ["--values", "3", "--kinds", "small model"],
         ["--count", "500", "--seed", "7"],
     ],
     ids=["cut at every place", "every byte of the heads", "changed at random"],

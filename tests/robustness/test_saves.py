@@ -236,6 +236,14 @@ def test_a_line_of_a_log_is_whole_or_not_there(kind, tmp_path):
     assert path.read_bytes().startswith(before)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's thread
+def test_a_folder_of_tensorboard(tmp_path):
+    model = sequential()
+    with limited(50), pytest.raises(OSError, match=r"File too large: '.*/logs'"):
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=nn.callbacks.TensorBoard(tmp_path / "logs"))
+    model.fit(X, Y, verbose=0, callbacks=nn.callbacks.TensorBoard(tmp_path / "logs"))
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nncore.callbacks.base import Callback, Logs
@@ -46,14 +48,19 @@ class TensorBoard(Callback):
         self._writers: dict[str, Any] = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the epoch's values."""
+        """Write the epoch's values.
+
+        Raises:
+            OSError: they cannot be written; the error names the folder.
+        """
         values = {**logs, "learning_rate": self.model.history.learning_rate[-1]}
         parts = {"train": {}, "validation": {}}  # type: dict[str, Logs]
         for name, value in values.items():
             parts["validation" if name.startswith("val_") else "train"][f"epoch_{name.removeprefix('val_')}"] = value
         for part, scalars in parts.items():
             if scalars:
-                self._write(part, epoch, scalars)
+                with self._named():
+                    self._write(part, epoch, scalars)
 
     def _write(self, part: str, epoch: int, scalars: Logs) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -75,7 +82,18 @@ class TensorBoard(Callback):
                 self._writers[part].add_event(Event(wall_time=time.time(), step=first, session_log=start))
         return self._writers[part]
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What cannot be written there is an error with its name: tensorboard's own have none."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, self.log_dir) from error
+
     def close(self) -> None:
         """Close the files."""
         while self._writers:
-            self._writers.popitem()[1].close()
+            with self._named():
+                self._writers.popitem()[1].close()
