@@ -46,6 +46,7 @@ def samples() -> dict[str, list[bytes]]:
         for name, kind in KINDS.items():
             kind.write(path := Path(folder, "sample"))
             found[name] = [path.read_bytes()]
+            kind.read(path)  # which imports all that the processes will need
             if data_is_safetensors(found[name][0]):
                 found[name].append(without_checksum(found[name][0]))
         return found

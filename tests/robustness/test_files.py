@@ -9,6 +9,7 @@ import io
 import json
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -261,6 +262,21 @@ def test_archives_with_headers_that_are_none(name, method, tmp_path):
     (tmp_path / "x.npy").write_bytes(npy(HEADERS[name], bytes(8)))
     with pytest.raises(ValueError, match=r"x: expected a \.npy file"):
         nn.data.MappedLoader(tmp_path / "x.npy", X)
+
+
+def test_a_file_that_promises_a_long_header(tmp_path):
+    """NumPy took the 4 GiB that version 2 can promise."""
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(100))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"x: expected a \.npy file, got .*a header of 4294967295 bytes in a file of 112"):
+        nn.data.MappedLoader(tmp_path / "x.npy", X)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.write(tmp_path / "x.npy", "x.npy")
+    with pytest.raises(ValueError, match=r"a\.npz: expected an archive of arrays"):
+        nn.data.read_npz(tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
 
 
 def test_archives_whose_arrays_are_packed_as_numpy_does_not(tmp_path):

@@ -243,6 +243,7 @@ def _array(name: str, value: Any) -> Array:  # noqa: ANN401
     """An array of real numbers with rows, or the one in the file of that path."""
     if isinstance(value, (str, os.PathLike)):
         try:
+            _check_header(value)
             value = np.load(value, mmap_mode="r")
         except DAMAGES as error:
             raise ValueError(f"{name}: expected a .npy file, got {os.fspath(value)} ({error})") from None
@@ -254,6 +255,15 @@ def _array(name: str, value: Any) -> Array:  # noqa: ANN401
     if array.ndim == 0:
         raise ValueError(f"{name}: expected an array with one sample per row, got a scalar")
     return array
+
+
+def _check_header(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError where a .npy file promises a longer header than it can hold: NumPy would take memory for it."""
+    with open(path, "rb") as file:
+        begin = file.read(12)
+        size = os.fstat(file.fileno()).st_size
+    if begin[:6] == np.lib.format.MAGIC_PREFIX and begin[6:7] > b"\x01" and int.from_bytes(begin[8:], "little") > size:
+        raise ValueError(f"a header of {int.from_bytes(begin[8:], 'little')} bytes in a file of {size}")
 
 
 def _engine_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
