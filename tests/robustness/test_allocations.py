@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import failing_allocations
 import nncore as nn
+from robustness import failing_allocations
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HERE = Path(__file__).parent

@@ -3,8 +3,8 @@
 Each time there must be a MemoryError, and a model that is as before: weights, optimizer states and counters. At the end the
 call succeeds, with the bits of a model that met no failure.
 
-    cc -shared -fPIC -o failing.so tests/failing_allocations.c
-    LD_PRELOAD=./failing.so python tests/failing_allocations.py
+    cc -shared -fPIC -o failing.so tests/robustness/failing_allocations.c
+    LD_PRELOAD=./failing.so python tests/robustness/failing_allocations.py
 
 These are the allocations of the core, the C++ library and NumPy's arrays, not those of Python's objects.
 """
@@ -17,11 +17,14 @@ import itertools
 import json
 import os
 import pickle
+import sys
 import tempfile
 
 import numpy as np
 
 import nncore as nn
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from test_checkpoints import digest
 
 RNG = np.random.default_rng(0)
@@ -230,7 +233,7 @@ def main():
     parser.add_argument("names", nargs="*", help="cases and ops; all of them by default")
     options = parser.parse_args()
     if not hasattr(LIBRARY, "fail_allocation"):
-        parser.error("LD_PRELOAD: expected the library of tests/failing_allocations.c")
+        parser.error("LD_PRELOAD: expected the library of tests/robustness/failing_allocations.c")
     nn.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # for the files of the cases
