@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import nncore as nn
+from nncore.data import chunks
+from nncore.interrupts import Interrupts
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200_000, 32)).astype(np.float32)
@@ -174,3 +176,40 @@ def test_quasi_newton_steps():
     interrupted(lambda: model.fit(X[:20_000], Y[:20_000], verbose=0), after=0.5)
     for a, b in zip(model.get_weights(), before, strict=True):
         assert a.tobytes() == b.tobytes()  # an epoch is one step
+
+
+@pytest.mark.parametrize("place", ["__enter__", "__exit__"])
+def test_the_handler_is_restored_wherever_ctrl_c_comes(place):
+    """At the end of the one, and at the beginning of the other, where no ``with`` sees to it."""
+
+    class Unlucky(Interrupts):
+        def __enter__(self):
+            result = super().__enter__()
+            if place == "__enter__":
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+        def __exit__(self, *_):
+            if place == "__exit__":
+                signal.raise_signal(signal.SIGINT)
+            super().__exit__()
+
+    with pytest.raises(KeyboardInterrupt), Unlucky():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_while_the_thread_of_a_loader_starts(monkeypatch):
+    class Unlucky(chunks.ThreadPoolExecutor):
+        def submit(self, *work):
+            super().submit(*work)
+            self._threads.clear()  # as where Thread.start was left by Ctrl-C: the pool does not wait for it
+            raise KeyboardInterrupt
+
+    def slow():
+        time.sleep(0.2)
+        yield 1
+
+    monkeypatch.setattr(chunks, "ThreadPoolExecutor", Unlucky)
+    with pytest.raises(KeyboardInterrupt):
+        list(chunks.ahead(slow()))

@@ -31,6 +31,9 @@ class Interrupts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         # A handler that the program has installed meanwhile stays.
         if self._previous is not None and signal.getsignal(signal.SIGINT) == self._press:
             signal.signal(signal.SIGINT, self._previous)
@@ -42,6 +45,7 @@ class Interrupts:
 
     def _press(self, *_: object) -> None:
         if self._pressed or not self._holding:
+            self._restore()  # here, as this may be raised in __enter__ and __exit__ too
             raise KeyboardInterrupt
         self._pressed = True
 

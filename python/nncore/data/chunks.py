@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -100,8 +101,18 @@ def ahead(items: Generator[Item]) -> Generator[Item]:
     >>> list(ahead(letter for letter in "abc"))
     ['a', 'b', 'c']
     """
-    with closing(items), ThreadPoolExecutor(1, "nncore-ahead") as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
+    taking = Lock()  # Ctrl-C while the thread starts leaves one that the pool does not wait for
+
+    def fetch() -> Item | None:
+        with taking:
+            return next(items, None)
+
+    try:
+        with ThreadPoolExecutor(1, "nncore-ahead") as thread:
+            following = thread.submit(fetch)
+            while (item := following.result()) is not None:
+                following = thread.submit(fetch)
+                yield item
+    finally:
+        with taking:
+            items.close()
