@@ -98,8 +98,8 @@ class Soak:
     def start(self, place: int, rng: np.random.Generator, end: float) -> Slot:
         """A new worker; that of place 0 lives until the end, a third of the others is killed."""
         left, number = end - time.monotonic(), sum(self.started.values())
-        methods = multiprocessing.get_all_start_methods()
-        method = "spawn" if place == 0 else methods[number % len(methods)]
+        methods = sorted(multiprocessing.get_all_start_methods())
+        method = "spawn" if place == 0 else methods[(number - 1) % len(methods)]
         life = left if place == 0 else min(left, float(rng.uniform(5, 40)))
         folder = self.folder / f"worker-{number}"
         folder.mkdir()

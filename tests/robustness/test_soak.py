@@ -19,7 +19,7 @@ def run(*arguments: object) -> str:
 
 def test_a_short_run(tmp_path):
     figures, page = tmp_path / "soak.json", tmp_path / "page.md"
-    run("--seconds", 5, "--cases", 6, "--workers", 3, "--json", figures, "--markdown", page)
+    run("--seconds", 4, "--cases", 6, "--workers", 3, "--json", figures, "--markdown", page)
     found = json.loads(figures.read_text())
     assert found["failures"] == []
     assert found["left"] == 0
