@@ -97,7 +97,10 @@ def test_idle_threads_burn_no_cpu():
 
 
 def test_beside_scikit_learn_s_openmp():
-    """In the other order, and with PyTorch's, a wheel is tried by .ci/try_wheel.py. Both train in turn, and then nncore in a forked child; a deadlock ends in the limit of time."""
+    """Both train in turn, and then nncore in a forked child; a deadlock ends in the limit of time.
+
+    In other orders, and with PyTorch, .ci/try_wheel.py does so.
+    """
     code = """
 from sklearn.cluster import KMeans
 x = np.r_[np.zeros((600, 4)), np.ones((600, 4))]
