@@ -20,6 +20,8 @@ collect_ignore_glob = [
 
 # Examples come from the test's name, not the clock: a failure on one machine is a failure on all.
 settings.register_profile("nncore", derandomize=True, deadline=None, max_examples=40)
+# pytest --hypothesis-profile=nightly: other examples every time, and many.
+settings.register_profile("nightly", deadline=None, max_examples=10_000, database=None, print_blob=True)
 settings.load_profile("nncore")
 
 

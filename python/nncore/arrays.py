@@ -13,7 +13,7 @@ from nncore.foreign import as_array
 from nncore.frames import is_table, table_as_array
 from nncore.optable import Shape
 
-__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "positive", "real"]
+__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "flag", "number", "positive", "real"]
 
 Array = npt.NDArray[Any]
 
@@ -28,15 +28,12 @@ def real(value: npt.ArrayLike, what: str) -> Array:
         TypeError: not bool, integer or floating-point numbers, or a tensor on another device or with a gradient.
         ValueError: a nested sequence of unequal lengths, or a table with missing values.
     """
-    if isinstance(value, np.ndarray):
-        array = np.asarray(value)
+    if type(value) is np.ndarray:
+        array: Array = value
     elif is_table(value):
         array = table_as_array(value, what)
     else:
-        try:
-            array = as_array(value, what)
-        except ValueError as error:
-            raise ValueError(f"{what}: expected an array, got a sequence that makes none ({error})") from None
+        array = as_array(value, what)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what}: expected real numbers, got dtype {array.dtype}")
     if not array.dtype.isnative:
@@ -48,14 +45,36 @@ def real(value: npt.ArrayLike, what: str) -> Array:
     return array.view(np.uint8) if array.dtype.kind == "b" else array
 
 
+def number(value: float, what: str) -> float:
+    """`value` as a float.
+
+    Raises:
+        TypeError: no number; messages call it `what`.
+        ValueError: an integer that is too large for one.
+    """
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{what}: expected a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{what}: expected a number that fits float64, got {value!r}") from None
+
+
+def flag(value: bool, what: str) -> bool:
+    """`value` as a bool; a TypeError that calls it `what` unless it is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{what}: expected True or False, got {value!r}")
+    return bool(value)
+
+
 def positive(value: int, what: str) -> int:
     """`value` as an int of at least 1; a ValueError that calls it `what` otherwise."""
     try:
         number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
+    except Exception:  # as NumPy's scalars may raise anything here
         number = 0
-    if number < 1:
-        raise ValueError(f"{what}: expected an integer >= 1, got {value!r}")
+    if not 1 <= number < 2**63:
+        raise ValueError(f"{what}: expected an integer >= 1{' and below 2**63' if number > 1 else ''}, got {value!r}")
     return number
 
 

@@ -20,6 +20,7 @@ from nncore import state
 from nncore.arrays import Array
 from nncore.files import check_sum, make_folder, remove_leftovers, write_tensors
 from nncore.history import History
+from nncore.paths import as_path
 
 if TYPE_CHECKING:
     from nncore.callbacks.base import CallbackList
@@ -38,17 +39,17 @@ _ARRAY = "array"
 def save(model: Network, path: str | os.PathLike[str]) -> None:
     """See `Model.save_checkpoint`."""
     _ = model.optimizer  # its absence is an error
-    _write(os.fspath(path), {"model": state.capture(model)})
+    _write(as_path(path), {"model": state.capture(model)})
 
 
 def load(model: Network, path: str | os.PathLike[str]) -> None:
     """See `Model.load_checkpoint`."""
     _ = model.optimizer
-    content = _read(os.fspath(path))
+    content = _read(as_path(path))
     try:
         state.check(model, content.get("model"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{os.fspath(path)}: not a checkpoint of such a model: {error}") from None
+        raise ValueError(f"{as_path(path)}: not a checkpoint of such a model: {error}") from None
     with model._turns.take("load_checkpoint", within=True):
         state.restore(model, content["model"])
 
@@ -66,9 +67,7 @@ class Folder:
     """
 
     def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"checkpoint: expected the path of a folder, got {path!r}")
-        self._path = os.fspath(path)
+        self._path = as_path(path, "checkpoint")
         make_folder(self._path)
         self._found = self._files() if resume else []
         if not resume and (files := self._files()):

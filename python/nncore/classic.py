@@ -36,7 +36,7 @@ def _matrix(value: npt.ArrayLike, what: str, columns: int | None = None) -> Floa
 
 
 def _positive(value: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 2**1023:
         raise ValueError(f"{what}: expected a finite number > 0, got {value!r}")
     return float(value)
 
@@ -74,7 +74,7 @@ class MPNeuron:
         if array.ndim != 1 or not array.size:
             raise ValueError(f"weights: expected shape (inputs,), got {array.shape}")
         check_finite(array, "weights")
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not np.isfinite(threshold):
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not abs(threshold) < 2**1023:
             raise ValueError(f"threshold: expected a finite number, got {threshold!r}")
         self.weights, self.threshold = array.astype(np.float64), float(threshold)
 

@@ -10,6 +10,7 @@ from nncore import engines
 from nncore.arrays import Array
 from nncore.functional import Structured
 from nncore.model import Model
+from nncore.network import check_model
 from nncore.objectives import total_loss
 
 __all__ = ["Trial", "check_step", "finite_differences", "gradcheck"]
@@ -25,6 +26,7 @@ class Trial:
     """
 
     def __init__(self, model: Model, x: Structured, y: Structured) -> None:
+        check_model(model)
         model._batch(x, y)  # checks them; an input shape that is open stays so if they do not fit
         if isinstance(y, Mapping):  # outputs without a loss may be left out
             y = {**dict.fromkeys(model._outputs.names), **y}

@@ -23,6 +23,7 @@ from nncore.functional import Structured
 from nncore.graph import Node
 from nncore.metrics import Metric
 from nncore.model import Model
+from nncore.network import check_model
 from nncore.optable import OPS, AttrValue
 
 __all__ = ["Importances", "input_gradients", "integrated_gradients", "permutation_importance"]
@@ -125,6 +126,7 @@ def input_gradients(
     >>> nn.explain.input_gradients(model, [[1.0, 1.0]], output=1).tolist()
     [[-2.0, 4.0]]
     """
+    check_model(model)
     samples = model._samples(x)
     probe = _Probe(model, _which(model, of))
     chosen = probe.choice(samples, output)
@@ -175,6 +177,7 @@ def integrated_gradients(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps: expected an integer >= 1, got {steps!r}")
+    check_model(model)
     samples = model._samples(x)
     starts = _baselines(model, baseline, samples)
     probe = _Probe(model, _which(model, of))
@@ -275,6 +278,7 @@ def permutation_importance(
     for value, what, low in ((n_repeats, "n_repeats", 1), (seed, "seed", 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{what}: expected an integer >= {low}, got {value!r}")
+    check_model(model)
     samples = [a.copy() for a in model._samples(x)]
     if metric is None and of is not None:
         raise ValueError(f"of: expected None without a metric, got {of!r}")

@@ -207,7 +207,7 @@ class BatchFeed(Feed):
         what: str = "x",
     ) -> None:
         self._what = what
-        if not isinstance(batches, Iterable):
+        if not isinstance(batches, Iterable) or isinstance(batches, (str, bytes)):
             raise TypeError(
                 f"{self._what}: expected an array with y beside it, or an iterable of batches (x, y), got {batches!r}"
             )

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, BinaryIO
 
 from nncore.arrays import Array
+from nncore.paths import as_path
 
 __all__ = ["check_sum", "make_folder", "remove_leftovers", "replacing", "serialized", "write_file", "write_tensors"]
 
@@ -73,7 +74,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; the error names `path`, the file there is the old one, and nothing else is left.
     """
-    name = os.path.realpath(os.fspath(path))
+    name = os.path.realpath(as_path(path))
     folder, stem = os.path.split(name)
     temporary = os.path.join(folder, f".{stem}.{secrets.token_hex(8)}.tmp")
     try:

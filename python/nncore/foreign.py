@@ -23,7 +23,7 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401 - of wh
     Raises:
         TypeError: a tensor on another device, one that requires a gradient, or of a type that NumPy does not have;
             messages call it `what`.
-        ValueError: a nested sequence of unequal lengths.
+        ValueError: a nested sequence of unequal lengths, or an array with masked elements.
 
     >>> buffer = bytearray(b"abc")
     >>> array = as_array(memoryview(buffer), "x")
@@ -32,6 +32,8 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401 - of wh
     [0, 98, 99]
     """
     if isinstance(value, np.ndarray):
+        if type(value) is not np.ndarray and np.ma.is_masked(value):
+            raise ValueError(f"{what}: expected values, got a masked array with masked elements (fill or drop them first)")
         return np.asarray(value)
     try:
         if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
@@ -44,7 +46,7 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401 - of wh
     except ValueError as error:
         if is_array(value):
             raise TypeError(f"{what}: {_reason(value, error)}") from None
-        raise
+        raise ValueError(f"{what}: expected an array, got a sequence that makes none ({error})") from None
 
 
 def _reason(value: Any, error: Exception) -> str:  # noqa: ANN401

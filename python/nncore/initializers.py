@@ -409,7 +409,7 @@ def create(name: str, options: Mapping[str, Any]) -> Initializer:
     Raises:
         ValueError: unknown name or option, or an option out of bounds.
     """
-    if name not in INITIALIZERS:
+    if not isinstance(name, str) or name not in INITIALIZERS:
         raise ValueError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got {name!r}")
     cls: Any = INITIALIZERS[name]
     made: Initializer = cls(**cls.row.fill(options))

@@ -14,6 +14,7 @@ from nncore.arrays import Array
 from nncore.description import describe, make
 from nncore.files import check_sum, serialized, write_file, write_tensors
 from nncore.layers import Layer
+from nncore.paths import as_path
 
 if TYPE_CHECKING:
     from nncore.model import Model
@@ -28,11 +29,18 @@ _DTYPES = {"float32": "F32", "float64": "F64"}  # ours and safetensors' names
 
 def save(model: Network, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path`; see `Model.save`."""
+    _check_model(model)
     parameters = model.parameters()  # first: a model whose input shape is unknown has none, and says so
     metadata = {"format": _FORMAT, "version": _VERSION, "dtype": model.dtype, "model": _as_json(model)}
     if own := checked_metadata(model):
         metadata["metadata"] = json.dumps(own)
     write_tensors(path, parameters, metadata)
+
+
+def _check_model(model: object) -> None:
+    from nncore.network import check_model  # here: models import this module
+
+    check_model(model)
 
 
 def _as_json(model: Network) -> str:
@@ -76,7 +84,9 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]]
     """
     from safetensors import SafetensorError, safe_open
 
-    name = os.fspath(path)
+    name = as_path(path)
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise TypeError(f"custom_objects: expected a mapping of names to classes, got {type(custom_objects).__name__}")
     with open(name, "rb"):
         pass  # an OSError that names the file, where it cannot be read
     try:
@@ -149,13 +159,14 @@ def load_state_dict(
     """
     from nncore.state_dict import apply
 
+    _check_model(model)
     if isinstance(weights, Mapping):
         apply(model, weights, mapping, ordered=True)
         return
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 
-    name = os.fspath(weights)
+    name = as_path(weights, "weights")
     with open(name, "rb") as file:
         data = file.read()
     try:
@@ -196,6 +207,7 @@ def save_state_dict(model: Model, path: str | os.PathLike[str], mapping: Mapping
     """
     from nncore.state_dict import collect
 
+    _check_model(model)
     write_file(path, serialized(collect(model, mapping)))
 
 

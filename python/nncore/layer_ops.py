@@ -148,7 +148,7 @@ def _random(name: str, x: Array, level: float, seed: int, node: int, step: int, 
         raise ValueError("x: expected at least the axis of rows, got a scalar")
     (attr,) = OPS[name].attrs
     (checked,) = OPS[name].encode(OPS[name].fill({attr: level}))
-    check_stream(seed, node, step)
+    seed, node, step = check_stream(seed, node, step)
     x = np.ascontiguousarray(x)
     y = np.empty_like(x)
     getattr(_core, name)(x, y, len(x), checked, seed, node, step % 2**32, *more)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import Array, real
+from nncore.arrays import Array, number, real
 
 if TYPE_CHECKING:
     from nncore.engines.base import Engine
@@ -126,7 +126,7 @@ class LBFGS:
         self.max_eval = self.max_iter * 5 // 4 if max_eval is None else _count("max_eval", max_eval)
         self.tolerance_grad = _number("tolerance_grad", tolerance_grad)
         self.tolerance_change = _number("tolerance_change", tolerance_change)
-        if line_search not in (None, "strong_wolfe"):
+        if line_search is not None and not (isinstance(line_search, str) and line_search == "strong_wolfe"):
             raise ValueError(f"line_search: expected 'strong_wolfe' or None, got {line_search!r}")
         self.line_search = line_search
 
@@ -362,11 +362,10 @@ def _largest(vector: Vector) -> float:
 
 
 def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} of LBFGS: expected a number, got {value!r}")
-    if not 0 <= value < math.inf:
+    checked = number(value, f"{name} of LBFGS")
+    if not 0 <= checked < math.inf:
         raise ValueError(f"{name} of LBFGS: expected a finite number >= 0, got {value!r}")
-    return float(value)
+    return checked
 
 
 def _count(name: str, value: int) -> int:

@@ -121,9 +121,9 @@ def _classes(
     w = class_weights(options["weight"], x.shape[1])
     t, values = as_array("target", target), "values" in row.targets
     if t.ndim == 1 or not values:
-        ignored = t == options["ignore_index"] if "ignore_index" in row.attrs else np.zeros(t.shape, np.bool_)
-        check_indices(t, x.shape[1], options.get("ignore_index"))
         check_rows(x, t, values)
+        check_indices(t, x.shape[1], options.get("ignore_index"))
+        ignored = t == options["ignore_index"] if "ignore_index" in row.attrs else np.zeros(t.shape, np.bool_)
         if not ignored.any():
             return x, np.ascontiguousarray(t, np.int32), w, None if w is None else w[t]
         t = np.where(ignored, -1, t.astype(np.int64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nncore.arrays import Array, real
+from nncore.arrays import Array, flag, real
 from nncore.functional import Structured
 from nncore.network import check_groups
 from nncore.optimizers import Optimizer
@@ -21,9 +21,13 @@ class Steppable(Storable):
         raise NotImplementedError
 
     def forward(self, x: Structured, training: bool = False) -> Structured:
-        """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow."""
-        arrays = self._samples(x)
-        outputs = self.engine.forward(arrays, bool(training))
+        """Outputs [n, ...] for a batch `x` [n, ...]; with `training`, dropout is active and `backward` may follow.
+
+        Raises:
+            TypeError, ValueError: `x` is no array of samples of the model's input shape, or `training` is no bool.
+        """
+        training, arrays = flag(training, "training"), self._samples(x)
+        outputs = self.engine.forward(arrays, training)
         if training:
             self._forward_rows = len(arrays[0])
         return self._outputs.join(outputs)
@@ -65,7 +69,10 @@ class Steppable(Storable):
 
         Raises:
             RuntimeError: there was no backward, or training by `fit` or `train_on_batch` since.
+            TypeError: `optimizer` is none of `nncore.optimizers` that makes steps.
         """
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected one of steps of nncore.optimizers, got {optimizer!r}")
         self._need_gradients()
         self._need_own_weights("apply_gradients")
         check_groups(optimizer, self.graph)

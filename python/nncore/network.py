@@ -27,7 +27,13 @@ from nncore.turns import ForkAwareLock, Turns
 if TYPE_CHECKING:
     from nncore.steps import Steps
 
-__all__ = ["ANY_GRAPH", "Network", "check_groups", "generator"]
+__all__ = ["ANY_GRAPH", "Network", "check_groups", "check_model", "generator"]
+
+
+def check_model(model: object) -> None:
+    """Raise TypeError unless `model` is one."""
+    if not isinstance(model, Network):
+        raise TypeError(f"model: expected a Model, got {type(model).__name__}")
 
 
 class _Key(np.random.bit_generator.ISeedSequence):
@@ -318,6 +324,9 @@ class Network(Layer):
             TypeError, ValueError: not that many arrays, not of these shapes, or not real numbers; nothing has changed.
         """
         specs = self.graph.parameters
+        given: Any = weights  # Any: what users pass is checked here
+        if not isinstance(given, (list, tuple)) and not (isinstance(given, np.ndarray) and given.ndim):
+            raise TypeError(f"weights: expected a list of {len(specs)} arrays, got {type(weights).__name__}")
         if len(weights) != len(specs):
             raise ValueError(f"weights: expected {len(specs)} arrays, got {len(weights)}")
         arrays = [real(weight, f"weights[{i}]") for i, weight in enumerate(weights)]

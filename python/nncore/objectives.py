@@ -56,15 +56,20 @@ def objectives(loss: Structured, loss_weights: Structured, given: Structured, sl
         TypeError, ValueError: unknown names, or another structure than that of the outputs.
     """
     count = len(slots.names)
+    if given is None or (isinstance(given, (list, tuple, dict, str)) and not given):
+        given = ()
+    elif not isinstance(given, (list, tuple, dict, str, Metric)):
+        raise TypeError(f"metrics: expected a list of names and metrics, got {given!r}")
     if loss is None:
-        if given:
+        if given != ():
             raise ValueError(f"metrics: expected none without a loss, got {given!r}")
         if loss_weights is not None:
             raise ValueError(f"loss_weights: expected none without a loss, got {loss_weights!r}")
         return ()
     chosen = [loss] * count if isinstance(loss, (str, Loss)) or slots.kind == "one" else _each(loss, slots, "loss")
     weights = [1.0] * count if loss_weights is None else _each(loss_weights, slots, "loss_weights", 1.0)
-    wanted = [given or ()] if slots.kind == "one" else _each(given, slots, "metrics") if given else [None] * count
+    several = slots.kind != "one"
+    wanted = (_each(given, slots, "metrics") if given != () else [None] * count) if several else [given]
     made = []
     for i, (one, weight, measures) in enumerate(zip(chosen, weights, wanted, strict=True)):
         if one is None:
@@ -74,7 +79,7 @@ def objectives(loss: Structured, loss_weights: Structured, given: Structured, sl
         checked = losses.get(one)
         if checked.attrs["reduction"] != "mean":
             raise ValueError(f"loss: expected one with reduction 'mean', got {checked!r}")
-        alone = slots.kind != "one" and isinstance(measures, (str, Metric))
+        alone = several and isinstance(measures, (str, Metric))
         names, others = metrics.check([measures] if alone else measures or ())
         prefix = "" if slots.kind == "one" else f"{slots.names[i]}_"
         made.append(Objective(i, prefix, checked, _weight(weight), names, (), others))

@@ -22,9 +22,9 @@ from nncore.loss_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.loss_ops import contiguous
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference import piecewise, smooth
-from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
+from nncore.reference.arrays import Array, alike, as_flag, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
-from nncore.reference.merging import check_axis, several
+from nncore.reference.merging import check_axis, check_several, several, term_count
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
@@ -259,7 +259,7 @@ def _random_slopes(
     lower, upper = _encoded("rrelu", lower=lower, upper=upper)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    check_stream(seed, node, step)
+    seed, node, step = check_stream(seed, node, step)
     source, x = np.ascontiguousarray(source), np.ascontiguousarray(x)
     with _result(out, x, source, x) as (result, y):
         _core.rrelu(source, x, y, len(x), lower, upper, seed, node, step % 2**32)
@@ -278,7 +278,7 @@ def rrelu(
     step: int = 0,
     out: Array | None = None,
 ) -> Array:
-    if not training:
+    if not as_flag("training", training):
         return _elementwise("leaky_relu", x, _encoded("leaky_relu", negative_slope=mean_slope(lower, upper)), out)
     x = as_float("x", x)
     return _random_slopes(x, x, lower, upper, seed, node, step, out)
@@ -298,7 +298,7 @@ def rrelu_backward(
     step: int = 0,
     out: Array | None = None,
 ) -> Array:
-    if not training:
+    if not as_flag("training", training):
         slope = _encoded("leaky_relu", negative_slope=mean_slope(lower, upper))
         return _elementwise_backward("leaky_relu", x, y, dy, slope, out)
     x, y, dy = alike(x=x, y=y, dy=dy)
@@ -348,7 +348,7 @@ def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array |
     (checked,) = _encoded("dropout", rate=rate)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    check_stream(seed, node, step)
+    seed, node, step = check_stream(seed, node, step)
     x = np.ascontiguousarray(x)
     with _result(out, x, x) as (result, y):
         _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
@@ -357,8 +357,7 @@ def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array |
 
 @_specified
 def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
-    if len(xs) < 2:
-        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
+    check_several(xs)
     first, *others = contiguous(**{f"xs[{i}]": x for i, x in enumerate(xs)})
     if out is not None and any(np.may_share_memory(out, x) for x in others[1:]):
         return deliver(add(first, *others), out)
@@ -402,14 +401,13 @@ def average(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
 def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
     (dy,) = contiguous(dy=dy)
     gradient = np.empty_like(dy)
-    _core.sum_over([dy], count, gradient)
+    _core.sum_over([dy], term_count(count), gradient)
     return (gradient,) * count
 
 
 @_specified
 def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
-    if len(xs) < 2:
-        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
+    check_several(xs)
     arrays = as_floats(**{f"xs[{i}]": x for i, x in enumerate(xs)})
     first, rank = arrays[0], arrays[0].ndim
     check_axis(axis, rank)
@@ -473,7 +471,7 @@ def _dense_arrays(
 
 
 def _check_activation(name: str) -> None:
-    if name not in OPS or not OPS[name].activation:
+    if not isinstance(name, str) or name not in OPS or not OPS[name].activation:
         choices = ", ".join(repr(row.name) for row in OPS.values() if row.activation)
         raise ValueError(f"activation: expected one of {choices}, got {name!r}")
 

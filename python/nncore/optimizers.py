@@ -80,7 +80,12 @@ class Optimizer:
     """
 
     def __init__(self, rule: str, attrs: Mapping[str, AttrValue], learning_rate: LearningRate, options: Options) -> None:
-        unknown = sorted(set(options) - Options.__annotations__.keys())
+        for what, value in (("attrs", attrs), ("options", options)):
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{what}: expected a mapping by name, got {type(value).__name__}")
+        if not isinstance(options.get("groups", ()), (list, tuple)):
+            raise TypeError(f"groups: expected a list of mappings, got {options['groups']!r}")
+        unknown = [name for name in options if name not in Options.__annotations__]
         if unknown:
             raise TypeError(
                 f"{unknown[0]}: expected some of {', '.join(Options.__annotations__)} as options of an optimizer"
@@ -91,6 +96,8 @@ class Optimizer:
         for name in ("ema_momentum", "ema_overwrite_frequency"):
             if options.get(name) is not None and not use_ema:
                 raise ValueError(f"{name}: expected use_ema=True beside it")
+        if not isinstance(rule, str) or rule not in RULES:
+            raise ValueError(f"rule: expected one of {', '.join(map(repr, RULES))}, got {rule!r}")
         self._options = options
         self._schedule, rate = _schedule_and_rate(learning_rate)
         self._spec = RuleSpec(

@@ -16,6 +16,8 @@ from nncore.arrays import Array, as_rows, positive
 from nncore.evaluation import probabilities
 from nncore.metrics import ConfusionMatrix
 from nncore.model import Model
+from nncore.network import check_model
+from nncore.reference.arrays import as_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,13 +55,13 @@ def plot_confusion_matrix(
     confusion = ConfusionMatrix()
     confusion.update(y_true, y_pred)
     counts = confusion.result()
-    names = [str(i) for i in range(len(counts))] if labels is None else [str(label) for label in labels]
+    names = [str(i) for i in range(len(counts))] if labels is None else _texts(labels)
     if len(names) != len(counts):
         raise ValueError(f"labels: expected {len(counts)} names, got {len(names)}")
     shares = {"true": (1, True), "pred": (0, True), "all": (None, False)}
     if normalize is None:
         values: Array = counts
-    elif normalize in shares:
+    elif isinstance(normalize, str) and normalize in shares:
         axis, keep = shares[normalize]
         values = counts / np.maximum(counts.sum(axis=axis, keepdims=keep), 1)
     else:
@@ -94,7 +96,7 @@ def plot_decision_boundary(
         x: samples [n, 2], which also say how far the picture goes.
         y: their class indices [n].
         labels: the classes' names.
-        resolution: points along each axis.
+        resolution: points along each axis, at most 2**14.
         ax: where to draw.
 
     Raises:
@@ -112,14 +114,17 @@ def plot_decision_boundary(
     if points.shape[1:] != (2,):
         raise ValueError(f"x: expected samples of two features, shape (n, 2), got {points.shape}")
     known = None if y is None else _class_indices("y", y, len(points))
-    resolution = positive(resolution, "resolution")
+    if not callable(getattr(model, "predict", None)):
+        raise TypeError(f"model: expected a Model or whatever else has a predict, got {type(model).__name__}")
+    if (resolution := positive(resolution, "resolution")) > 2**14:
+        raise ValueError(f"resolution: expected at most 2**14 points, got {resolution}")
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.where(high > low, 0.05 * (high - low), 0.5)
     across, up = np.linspace(low - margin, high + margin, resolution).T
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
     predicted = _classes(model, grid)
     count = 1 + int(max(predicted.max(), -1 if known is None else known.max()))
-    names = [str(i) for i in range(count)] if labels is None else [str(label) for label in labels]
+    names = [str(i) for i in range(count)] if labels is None else _texts(labels)
     if len(names) < count:
         raise ValueError(f"labels: expected {count} names, got {len(names)}")
     ax = _axes(ax)
@@ -160,14 +165,15 @@ def plot_weights(
     >>> plot_weights(model, image_shape=(8, 8)).images[0].get_array().shape  # two rows of three, a line between them
     (17, 26)
     """
+    check_model(model)
     parameters = model.parameters()
     name = next((key for key, value in parameters.items() if value.ndim == 2), "") if name is None else name
-    if name not in parameters:
+    if not isinstance(name, str) or name not in parameters:
         raise ValueError(f"name: expected one of {', '.join(parameters)}, got {name!r}")
     weights = parameters[name]
     if weights.ndim != 2:
         raise ValueError(f"name: expected a parameter with two axes, got {name!r} of shape {weights.shape}")
-    values = weights if image_shape is None else _mosaic(weights, *image_shape)
+    values = weights if image_shape is None else _mosaic(weights, as_shape("image_shape", image_shape, 1))
     largest = float(np.abs(weights).max()) or 1.0
     ax = _axes(ax)
     image = ax.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto" if image_shape is None else "equal")
@@ -216,9 +222,20 @@ def _loss_name(model: Any) -> str:  # noqa: ANN401
         return ""
 
 
-def _mosaic(weights: Array, height: int, width: int) -> Array:
+def _texts(labels: Sequence[str]) -> list[str]:
+    given: Any = labels  # Any: what users pass is checked here
+    if not isinstance(given, Sequence) and not (isinstance(given, np.ndarray) and given.ndim == 1):
+        raise TypeError(f"labels: expected a sequence of names, got {labels!r}")
+    if len(labels) > 2**16:
+        raise ValueError(f"labels: expected at most 2**16 names, got {len(labels)}")
+    return [str(label) for label in labels]
+
+
+def _mosaic(weights: Array, image_shape: tuple[int, ...]) -> Array:
     """Units [inputs, units] as images in rows and columns, NaN in the lines between them."""
-    inputs, units = weights.shape
+    if len(image_shape) != 2:
+        raise ValueError(f"image_shape: expected height and width, got {image_shape}")
+    (inputs, units), (height, width) = weights.shape, image_shape
     if inputs != height * width:
         raise ValueError(f"image_shape: expected {inputs} pixels as the layer has inputs, got {height} x {width}")
     columns = int(np.ceil(np.sqrt(units)))

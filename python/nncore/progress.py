@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 __all__ = ["Progress", "check_verbose", "duration", "number"]
 
 _REFRESH = 0.1  # seconds between two drawings of a bar
@@ -37,7 +39,8 @@ def duration(seconds: float) -> str:
 
 def check_verbose(verbose: int) -> int:
     """`verbose`: 0 nothing, 1 a line per epoch and a bar where standard error is a terminal, 2 lines only."""
-    if verbose not in (0, 1, 2):
+    given: Any = verbose  # Any: what users pass is checked here
+    if isinstance(given, np.timedelta64) or not isinstance(given, (int, np.integer)) or verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
     return int(verbose)
 

@@ -6,15 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nncore.arrays import number
+
 __all__ = ["L1", "L1L2", "L2", "MaxNorm", "get", "get_constraint"]
 
 
 def _number(owner: str, name: str, value: float, positive: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} of {owner}: expected a number, got {value!r}")
-    if not (value > 0 if positive else value >= 0) or not math.isfinite(value):
+    checked = number(value, f"{name} of {owner}")
+    if not (checked > 0 if positive else checked >= 0) or not math.isfinite(checked):
         raise ValueError(f"{name} of {owner}: expected a number {'above' if positive else 'from'} 0, got {value!r}")
-    return float(value)
+    return checked
+
+
+def _options(value: Mapping[str, float], known: set[str], what: str) -> dict[str, float]:
+    if not value.keys() <= known:
+        raise ValueError(f"{what}: expected some of {', '.join(sorted(known))} in a configuration, got {list(value)}")
+    return dict(value)
 
 
 class L1L2:
@@ -100,7 +107,7 @@ def get(value: str | L1L2 | Mapping[str, float] | None, what: str = "regularizer
     if value is None or isinstance(value, L1L2):
         return value
     if isinstance(value, Mapping):
-        return L1L2(**value)
+        return L1L2(**_options(value, {"l1", "l2"}, what))
     if not isinstance(value, str):
         raise TypeError(f"{what}: expected a name, a regularizer such as L2(0.01), or None, got {value!r}")
     if value not in _NAMES:
@@ -111,7 +118,7 @@ def get(value: str | L1L2 | Mapping[str, float] | None, what: str = "regularizer
 def get_constraint(value: MaxNorm | Mapping[str, float] | None, what: str = "constraint") -> MaxNorm | None:
     """`value` itself, or that of a configuration."""
     if isinstance(value, Mapping):
-        return MaxNorm(**value)
+        return MaxNorm(**_options(value, {"max_value"}, what))
     if value is not None and not isinstance(value, MaxNorm):
         raise TypeError(f"{what}: expected a MaxNorm or None, got {value!r}")
     return value

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy.typing as npt
 
 from nncore import engines, state
-from nncore.arrays import real
+from nncore.arrays import flag, real
 from nncore.graph import freeze
 from nncore.history import History
 from nncore.layers import Layer
@@ -180,7 +180,7 @@ class Reusable(Network):
         if not isinstance(values, Mapping):
             raise TypeError(f"values: expected arrays by name, got {type(values).__name__}")
         places = {spec.name: (i, spec.shape) for i, spec in enumerate(self.graph.parameters)}
-        if strict and set(values) != set(places):
+        if flag(strict, "strict") and set(values) != set(places):
             missing = [name for name in places if name not in values] or [name for name in values if name not in places]
             word = "a value for" if missing[0] in places else "no value for"
             raise ValueError(f"values: expected {word} {missing[0]!r} with strict=True; the model has {', '.join(places)}")

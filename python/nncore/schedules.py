@@ -16,6 +16,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from nncore.arrays import number
+
 __all__ = [
     "Constant",
     "Cosine",
@@ -43,7 +45,7 @@ class Schedule(ABC):
     """
 
     def __init__(self, per: Unit = "step") -> None:
-        if per not in get_args(Unit):
+        if not isinstance(per, str) or per not in get_args(Unit):
             raise ValueError(f"per: expected 'step' or 'epoch', got {per!r}")
         self.per = per
 
@@ -123,6 +125,8 @@ class MultiStep(Schedule):
     ) -> None:
         super().__init__(per)
         self.initial_learning_rate = _rate("initial_learning_rate", initial_learning_rate)
+        if not isinstance(milestones, Sequence) or isinstance(milestones, (str, bytes)):
+            raise TypeError(f"milestones: expected a sequence of integers, got {milestones!r}")
         self.milestones = [_count("milestones", m) for m in milestones]
         if self.milestones != sorted(self.milestones):
             raise ValueError(f"milestones: expected ascending numbers, got {self.milestones}")
@@ -328,7 +332,7 @@ class OneCycle(Schedule):
         super().__init__(per)
         self.max_learning_rate = _rate("max_learning_rate", max_learning_rate)
         self.total_steps, self.pct_start = _count("total_steps", total_steps), _fraction("pct_start", pct_start)
-        if anneal not in ("cos", "linear"):
+        if not isinstance(anneal, str) or anneal not in ("cos", "linear"):
             raise ValueError(f"anneal: expected 'cos' or 'linear', got {anneal!r}")
         self.anneal = anneal
         for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
@@ -376,31 +380,25 @@ def _half_wave(passed: Values, alpha: float) -> Values:
     return wave
 
 
-def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    return float(value)
-
-
 def _rate(name: str, value: float) -> float:
-    number = _number(name, value)
-    if not 0 <= number < math.inf:
+    rate = number(value, name)
+    if not 0 <= rate < math.inf:
         raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}")
-    return number
+    return rate
 
 
 def _fraction(name: str, value: float) -> float:
-    number = _number(name, value)
-    if not 0 <= number <= 1:
+    fraction = number(value, name)
+    if not 0 <= fraction <= 1:
         raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
-    return number
+    return fraction
 
 
 def _count(name: str, value: int) -> int:
-    number = _number(name, value)
-    if number != int(number) or number < 1:
+    count = number(value, name)
+    if not 1 <= count < math.inf or count != int(count):
         raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
-    return int(number)
+    return int(count)
 
 
 def _flag(name: str, value: bool) -> bool:

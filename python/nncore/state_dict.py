@@ -89,8 +89,17 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+def check_mapping(mapping: object) -> None:
+    """Raise TypeError unless `mapping` is one, or None."""
+    if mapping is not None and not isinstance(mapping, Mapping):
+        raise TypeError(f"mapping: expected one of layers to modules, got {type(mapping).__name__}")
+    if mapping is not None and not all(isinstance(name, str) for pair in mapping.items() for name in pair):
+        raise TypeError("mapping: expected names of layers and modules as text, got something else")
+
+
 def _pairs(layers: Sequence[str], modules: Sequence[str], mapping: Mapping[str, str] | None) -> dict[str, str]:
     """By layer the module that it gets its weights from: by `mapping`, else by equal names, else by order."""
+    check_mapping(mapping)
     if mapping is not None:
         if unknown := [layer for layer in mapping if layer not in layers]:
             raise ValueError(f"mapping: expected layers with weights ({_listed(layers)}), got {unknown[0]!r}")
@@ -118,6 +127,7 @@ def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
 def collect(model: Model, mapping: Mapping[str, str] | None) -> dict[str, Array]:
     """The weights of `model` as PyTorch has them; see `nncore.io.save_state_dict`."""
     parts = _parts(model)
+    check_mapping(mapping)
     names = _numbers(model) if mapping is None else dict(mapping)
     if mapping is not None and set(mapping) - set(parts):
         raise ValueError(f"mapping: expected layers with weights ({_listed(list(parts))}), got {_listed(mapping)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import positive
+from nncore.arrays import flag, number, positive
 from nncore.callbacks.base import Callback, CallbackList, Logs
 from nncore.feeds import ArrayFeed, Feed, LoaderFeed, Totals
 from nncore.history import History
@@ -85,13 +85,11 @@ def fit(
     """See `Model.fit`."""
     batch_size, epochs = positive(batch_size, "batch_size"), positive(epochs, "epochs")
     verbose = check_verbose(verbose)
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
-    if not isinstance(stratify, (bool, np.bool_)):
-        raise TypeError(f"stratify: expected True or False, got {stratify!r}")
+    shuffle, stratify = flag(shuffle, "shuffle"), flag(stratify, "stratify")
+    validation_split = number(validation_split, "validation_split")
     if stratify and not validation_split:
         raise ValueError("stratify: expected a validation_split beside it, got none")
-    whole = isinstance(initial_epoch, (int, np.integer)) and not isinstance(initial_epoch, bool)
+    whole = isinstance(initial_epoch, (int, np.integer)) and not isinstance(initial_epoch, (bool, np.timedelta64))
     if not whole or not 0 <= initial_epoch < epochs:
         raise ValueError(f"initial_epoch: expected an integer from 0 to {epochs - 1}, got {initial_epoch!r}")
     steps = None if steps_per_epoch is None else positive(steps_per_epoch, "steps_per_epoch")
@@ -102,7 +100,7 @@ def fit(
         if validation_data is not None:
             raise ValueError("validation_split: expected 0 beside validation_data")
         check_class_weight(class_weight)
-        feed, validation = split(feed, validation_split, bool(stratify), model._seed)
+        feed, validation = split(feed, validation_split, stratify, model._seed)
         feed.sample_weight = model._weights_of(feed.target, feed.sample_weight, class_weight)
     elif validation_data is not None:
         validation = validation_feed(model, validation_data, batch_size, passes)
@@ -119,7 +117,7 @@ def fit(
     folder, found = _checkpoints(model, checkpoint, resume)
     if found is not None:
         params["initial_epoch"] = found["epoch"]
-    plan = Plan(feed, validation, bool(shuffle), epochs, params["initial_epoch"], folder, found)
+    plan = Plan(feed, validation, shuffle, epochs, params["initial_epoch"], folder, found)
     model.history, model.stop_training = History(), False
     try:
         with Progress(verbose, epochs, first=plan.first) as progress, Interrupts() as interrupts:
@@ -174,15 +172,14 @@ def _checkpoints(
     model: Model, path: str | os.PathLike[str] | None, resume: bool
 ) -> tuple[Folder | None, Mapping[str, Any] | None]:
     """The folder for checkpoints, and the one to go on from, if any."""
-    if not isinstance(resume, (bool, np.bool_)):
-        raise TypeError(f"resume: expected True or False, got {resume!r}")
+    resume = flag(resume, "resume")
     if path is None:
         if resume:
             raise ValueError("resume: expected a folder as checkpoint beside it, got None")
         return None, None
     from nncore.checkpoints import Folder  # here, as above
 
-    folder = Folder(path, bool(resume))
+    folder = Folder(path, resume)
     return folder, folder.latest(model)
 
 
@@ -196,8 +193,7 @@ def partial_fit(
     sample_weight: npt.ArrayLike | None,
 ) -> Logs:
     """See `Model.partial_fit`."""
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
+    shuffle = flag(shuffle, "shuffle")
     feed = make_feed(model, x, y, sample_weight, positive(batch_size, "batch_size"), 1, class_weight)
     if isinstance(model.optimizer, LBFGS):
         raise ValueError("optimizer: expected one of steps, which has no use for all samples at once, got LBFGS")

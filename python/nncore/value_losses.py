@@ -132,6 +132,8 @@ class QuantileLoss(ElementLoss):
     name = "quantile"
 
     def __init__(self, quantile: npt.ArrayLike = 0.5, reduction: str = "mean") -> None:
+        if quantile is None:
+            raise TypeError("quantile: expected a number or a vector of them, got None")
         super().__init__(reduction, quantile=quantile)
         for q in self.spec.arrays["quantile"]:
             if not 0 < q < 1:

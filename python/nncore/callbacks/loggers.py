@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from nncore.callbacks.base import Callback, Logs
+from nncore.paths import as_path
 
 __all__ = ["CSVLogger", "JSONLogger"]
 
@@ -19,7 +20,7 @@ class _FileLogger(Callback):
     """A text file that begins anew with training; or goes on, without the rows of epochs that come again."""
 
     def __init__(self, filename: str | os.PathLike[str], append: bool) -> None:
-        self.filename = os.fspath(filename)
+        self.filename = as_path(filename, "filename")
         self.append = append
 
     def on_train_begin(self, logs: Logs) -> None:

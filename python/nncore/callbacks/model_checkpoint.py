@@ -10,6 +10,7 @@ from typing import Any
 from nncore.arrays import positive
 from nncore.callbacks.base import Logs
 from nncore.callbacks.monitors import Monitor, kept, reference
+from nncore.paths import as_path
 
 __all__ = ["ModelCheckpoint"]
 
@@ -53,7 +54,7 @@ class ModelCheckpoint(Monitor):
         max_to_keep: int | None = None,
     ) -> None:
         super().__init__(monitor, mode, 0.0)
-        self.filepath = os.fspath(filepath)
+        self.filepath = as_path(filepath, "filepath")
         self.verbose, self.save_best_only = verbose, save_best_only
         self.initial_value_threshold = reference(self, "initial_value_threshold", initial_value_threshold)
         self.max_to_keep = None if max_to_keep is None else positive(max_to_keep, "max_to_keep")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from nncore import arrays
 from nncore.arrays import positive
 from nncore.callbacks.base import Callback, Logs
 
@@ -29,7 +30,7 @@ class Monitor(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor of {type(self).__name__}: expected a name, got {monitor!r}")
-        if mode not in ("auto", "min", "max"):
+        if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
             raise ValueError(f"mode of {type(self).__name__}: expected 'auto', 'min' or 'max', got {mode!r}")
         if mode == "auto":
             words = set(monitor.split("_"))
@@ -257,20 +258,20 @@ def learning_rate(callback: Callback) -> float:
 
 def number(callback: Callback, name: str, value: object) -> float:
     """An option as a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} of {type(callback).__name__}: expected a number, got {value!r}")
-    if not 0 <= value < math.inf:
+    checked: float = arrays.number(cast(Any, value), f"{name} of {type(callback).__name__}")
+    if not 0 <= checked < math.inf:
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number >= 0, got {value!r}")
-    return float(value)
+    return checked
 
 
 def reference(callback: Callback, name: str, value: object) -> float | None:
     """An option as a finite number to compare with, or None."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating))):
-        raise TypeError(f"{name} of {type(callback).__name__}: expected a number or None, got {value!r}")
-    if value is not None and not math.isfinite(value):
+    if value is None:
+        return None
+    checked: float = arrays.number(cast(Any, value), f"{name} of {type(callback).__name__}")
+    if not math.isfinite(checked):
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number or None, got {value!r}")
-    return None if value is None else float(value)
+    return checked
 
 
 def kept(callback: Callback, best: object) -> float | None:
@@ -280,6 +281,6 @@ def kept(callback: Callback, best: object) -> float | None:
 
 def count(callback: Callback, name: str, value: object) -> int:
     """An option as an integer >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
         raise ValueError(f"{name} of {type(callback).__name__}: expected an integer >= 0, got {value!r}")
     return int(value)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nncore.callbacks.base import Callback, Logs
+from nncore.paths import as_path
 
 __all__ = ["TensorBoard"]
 
@@ -44,7 +45,7 @@ class TensorBoard(Callback):
             raise ImportError(
                 'TensorBoard: expected tensorboard to be installed (pip install "nncore[tensorboard]")'
             ) from error
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir = as_path(log_dir, "log_dir")
         self._writers: dict[str, Any] = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

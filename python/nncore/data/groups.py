@@ -59,7 +59,7 @@ def common_length(x: Group, y: Group | None) -> int:
 
 def integer(name: str, value: int, low: int, end: int) -> int:
     """`value` as an int in [low, end)."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
     if not low <= value < end:
         raise ValueError(f"{name}: expected an integer in [{low}, {end - 1}], got {value}")

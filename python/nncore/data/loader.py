@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.arrays import flag
 from nncore.data.groups import Array, Given, Group, as_arrays, common_length, integer, take
 from nncore.foreign import as_array
 
@@ -81,12 +82,12 @@ class DataLoader:
                 f"sample_weight: expected one number for each of {self._samples} samples, got {self.sample_weight.shape}"
             )
         self.batch_size = integer("batch_size", batch_size, 1, 2**63)
-        self.shuffle = bool(shuffle)
-        self.drop_last = bool(drop_last)
+        self.shuffle = flag(shuffle, "shuffle")
+        self.drop_last = flag(drop_last, "drop_last")
         self.seed = integer("seed", seed, 0, 2**64)
         if sampler is not None and not callable(sampler):
             raise TypeError(f"sampler: expected a function of the epoch's number, got {sampler!r}")
-        if sampler is not None and shuffle:
+        if sampler is not None and self.shuffle:
             raise ValueError("sampler: expected None beside shuffle=True")
         self.sampler = sampler
         self.epoch = 0

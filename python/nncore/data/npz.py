@@ -14,6 +14,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.paths import as_path
+
 __all__ = ["DAMAGES", "read_npz"]
 
 # What reading a header of NumPy's raises where it is damaged: it is a literal of Python, and parsed as one.
@@ -41,7 +43,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
     ...     read_npz(pathlib.Path(folder, "a.npz"))
     {'x': array([0, 1, 2]), 'y': array([ True])}
     """
-    name = os.fspath(path)
+    name = as_path(path)
     with open(name, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"{name}: expected an archive of arrays (.npz), got another file")

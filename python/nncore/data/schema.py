@@ -162,6 +162,7 @@ class TableSchema:
             ValueError: a column that is absent or of another kind, missing values in a column that was not to be filled, or
                 an unknown category.
         """
+        dtype = float_type(dtype)
         parts = [self._features(batch, row, dtype) for row, batch in numbered(record_batches(data))]
         return np.concatenate(parts) if parts else np.empty((0, len(self.feature_names)), dtype)
 
@@ -284,8 +285,27 @@ def _check_names(argument: str, wanted: Iterable[str], names: Iterable[str]) -> 
             raise ValueError(f"{argument}: expected columns out of {listed(names)}, got {name!r}")
 
 
+def float_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """`dtype` as NumPy's; a TypeError or ValueError unless features can be of it."""
+    try:
+        chosen = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
+        raise TypeError(f"dtype: expected one of real numbers, got {dtype!r}") from None
+    if dtype is None or chosen.kind not in "iuf":
+        raise ValueError(f"dtype: expected one of real numbers, got {dtype!r}")
+    return chosen
+
+
+def check_schema(schema: object) -> None:
+    """Raise TypeError unless `schema` is one."""
+    if not isinstance(schema, TableSchema):
+        raise TypeError(f"schema: expected a TableSchema, got {type(schema).__name__}")
+
+
 def check_columns(names: Sequence[str], target: str | None, categorical: Sequence[str], ignore: Sequence[str]) -> None:
     """Raise TypeError or ValueError unless all columns asked for are among `names`, and these differ."""
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f"target: expected the name of a column or None, got {target!r}")
     for argument, wanted in (("categorical", categorical), ("ignore", ignore)):
         if isinstance(wanted, str):
             raise TypeError(f"{argument}: expected a list of column names, got {wanted!r}")

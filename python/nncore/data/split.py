@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncore.arrays import number
 from nncore.foreign import as_array
 
 __all__ = ["train_test_split"]
@@ -42,11 +43,11 @@ def train_test_split(
     x, y = as_array(x, "x"), as_array(y, "y")
     if y.ndim != 1 or x.ndim == 0 or len(x) != len(y):
         raise ValueError(f"expected x of shape [n, ...] and y of shape [n], got x {list(x.shape)}, y {list(y.shape)}")
-    if not 0.0 < test_size < 1.0:
+    if not 0.0 < number(test_size, "test_size") < 1.0:
         raise ValueError(f"test_size: expected a number between 0 and 1, got {test_size!r}")
     if y.dtype.kind == "f" and np.isnan(y).any():
         raise ValueError("y: expected class labels, got NaN")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+    if isinstance(seed, (bool, np.timedelta64)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an integer in [0, 2**64 - 1], got {seed!r}")
     total = round(test_size * len(y))
     if not 0 < total < len(y):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nncore.data.chunks import Chunk, ChunkLoader, ahead
 from nncore.data.groups import Array, integer
-from nncore.data.schema import TableSchema
+from nncore.data.schema import TableSchema, check_schema
 from nncore.data.tables import stream_table
 
 __all__ = ["TableLoader"]
@@ -62,6 +62,7 @@ class TableLoader(ChunkLoader):
         dtype: npt.DTypeLike = "float32",
     ) -> None:
         super().__init__(batch_size, shuffle, seed)
+        check_schema(schema)
         if schema.target is None:
             raise ValueError("schema: expected one with a target")
         self.window_size = integer("window_size", window_size, 1, 2**63)

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-import numpy as np
 import numpy.typing as npt
 
 from nncore.data.arrow import need_pyarrow
 from nncore.data.columns import listed
-from nncore.data.schema import SchemaOptions, TableSchema, check_columns
+from nncore.data.schema import SchemaOptions, TableSchema, check_columns, check_schema, float_type
+from nncore.paths import as_path
 
 __all__ = ["Table", "learn_schema", "read_csv", "read_parquet", "stream_table"]
 
@@ -101,7 +101,7 @@ class _CSV:
         need_pyarrow()
         if not isinstance(delimiter, str) or len(delimiter) != 1:
             raise ValueError(f"delimiter: expected one character, got {delimiter!r}")
-        self.path, self._delimiter = os.fspath(path), delimiter
+        self.path, self._delimiter = as_path(path), delimiter
 
     def names(self) -> list[str]:
         from pyarrow import input_stream
@@ -163,7 +163,7 @@ class _Parquet:
 
     def __init__(self, path: Path) -> None:
         need_pyarrow()
-        self.path = os.fspath(path)
+        self.path = as_path(path)
 
     def names(self) -> list[str]:
         from pyarrow import parquet
@@ -192,7 +192,7 @@ class _Parquet:
 
 def _source(path: Path, delimiter: str = ",") -> _CSV | _Parquet:
     """The file at `path`, of the format that its name says."""
-    return _Parquet(path) if os.fspath(path).endswith((".parquet", ".pq")) else _CSV(path, delimiter)
+    return _Parquet(path) if as_path(path).endswith((".parquet", ".pq")) else _CSV(path, delimiter)
 
 
 @contextmanager
@@ -213,6 +213,8 @@ def _columns(
 ) -> tuple[list[str], str | None]:
     """The columns to read, and the target where there is one."""
     names = source.names()
+    if schema is not None:
+        check_schema(schema)
     if schema is None:
         check_columns(names, target, options.get("categorical", ()), options.get("ignore", ()))
         return [name for name in names if name not in options.get("ignore", ())], target
@@ -237,6 +239,7 @@ def _read(
     options: SchemaOptions,
 ) -> Table:
     _check_options(target, schema, options)
+    dtype = float_type(dtype)
     with _naming(source):
         names, target = _columns(source, target, schema, options)
         table = source.whole(names, source.types(schema, target, options))
@@ -286,11 +289,11 @@ def stream_table(
     ...     [(x.tolist(), y.tolist()) for x, y in stream_table(path, schema)]
     [([[1.5], [2.5]], [1, 0])]
     """
-    source = _source(path, delimiter)
+    source, dtype = _source(path, delimiter), float_type(dtype)
     with _naming(source):
         names, target = _columns(source, None, schema, {})
         row = 0
         for batch in source.batches(names, source.types(schema, target, {})):
-            x = schema._features(batch, row, np.dtype(dtype))
+            x = schema._features(batch, row, dtype)
             yield x, None if target is None else schema._targets(batch, row)
             row += batch.num_rows

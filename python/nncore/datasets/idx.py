@@ -8,11 +8,12 @@ import math
 import os
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nncore.paths import as_path
 
 __all__ = ["read_idx"]
 
@@ -48,16 +49,17 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ...     read_idx(path)
     array([[7, 9]], dtype=uint8)
     """
-    with Path(path).open("rb") as file:
+    name = as_path(path)
+    with open(name, "rb") as file:
         compressed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         limit = os.fstat(file.fileno()).st_size * (_DEFLATE_LIMIT if compressed else 1)
         try:
             return _parse(gzip.GzipFile(fileobj=file) if compressed else file, limit)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{os.fspath(path)}: damaged gzip file ({error})") from error
+            raise ValueError(f"{name}: damaged gzip file ({error})") from error
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise ValueError(f"{name}: {error}") from error
 
 
 def _parse(stream: io.BufferedIOBase, limit: int) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.datasets.idx import read_idx
+from nncore.paths import as_path
 
 __all__ = ["load_mnist"]
 
@@ -53,7 +54,7 @@ def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[_Part, _Part
 def _folders(root: str | os.PathLike[str] | None) -> list[Path]:
     """Every folder to look in, first choice first."""
     if root is not None:
-        roots = [Path(root)]
+        roots = [Path(as_path(root, "root"))]
     else:
         roots = [Path(os.environ["NNCORE_DATA"])] if os.environ.get("NNCORE_DATA") else []
         roots.append(_cache_folder())

@@ -38,13 +38,17 @@ def create(name: str, graph: Graph, dtype: npt.DTypeLike, seed: int) -> Engine:
     >>> create("reference", graph, "float32", seed=0).predict([np.array([[-1.0, 2.0]])], batch_size=1)
     [array([[0., 2.]], dtype=float32)]
     """
-    if name not in ENGINES:
+    if not isinstance(name, str) or name not in ENGINES:
         raise ValueError(f"engine: expected one of {', '.join(map(repr, ENGINES))}, got {name!r}")
-    if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+    try:
+        chosen = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        chosen = None
+    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+    if isinstance(seed, (bool, np.timedelta64)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an integer in [0, 2**64 - 1], got {seed!r}")
     module, class_name = ENGINES[name]
     engine: Any = getattr(import_module(module), class_name)
-    created: Engine = engine(graph, np.dtype(dtype), int(seed))
+    created: Engine = engine(graph, chosen, int(seed))
     return created

@@ -25,7 +25,7 @@ __all__ = [
 
 def _check_activation(activation: str, attrs: Mapping[str, AttrValue]) -> None:
     choices = [name for name, op in OPS.items() if op.activation]
-    if activation not in choices:
+    if not isinstance(activation, str) or activation not in choices:
         raise ValueError(f"activation: expected one of {', '.join(choices)}, got {activation!r}")
     OPS[activation].fill(attrs)
 
@@ -40,7 +40,7 @@ class Input(Layer, Tensor):
         Layer.__init__(self, name)
         if isinstance(shape, int):
             raise TypeError(f"shape of Input: expected a tuple such as ({shape},), got {shape}")
-        checked: Shape = tuple(shape)
+        checked: Shape = tuple(_extents(shape, "shape of Input"))
         GraphBuilder().input(checked)
         Tensor.__init__(self, checked, Call(self, ()))
 
@@ -197,6 +197,13 @@ class GaussianNoise(_OneOp):
         super().__init__("gaussian_noise", {"stddev": stddev}, name)
 
 
+def _extents(shape: Sequence[int], what: str) -> list[int]:
+    """The elements of a shape; a TypeError that calls it `what` unless it is a sequence."""
+    if not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
+        raise TypeError(f"{what}: expected a tuple of integers, got {shape!r}")
+    return list(shape)
+
+
 class Reshape(_OneOp):
     """Gives each sample another shape of as many elements, in row-major order: [n, ...] to [n, *target_shape].
 
@@ -212,7 +219,7 @@ class Reshape(_OneOp):
     """
 
     def __init__(self, target_shape: Sequence[int], name: str | None = None) -> None:
-        shape: list[int] = list(target_shape)
+        shape = _extents(target_shape, "target_shape of Reshape")
         if any(isinstance(n, bool) or not isinstance(n, int) or n < -1 or n == 0 for n in shape) or shape.count(-1) > 1:
             raise ValueError(f"target_shape of Reshape: expected positive integers and at most one -1, got {target_shape}")
         super().__init__("reshape", {"target_shape": ",".join(map(str, shape))}, name)

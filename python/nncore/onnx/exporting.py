@@ -83,11 +83,15 @@ def proto_of(model: Model, opset: int = 21, ir_version: int = 10, output: str | 
 
 
 def _version(value: int, what: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except Exception:  # as NumPy's arrays may raise anything here
+        number = None
+    if number is None:
         raise TypeError(f"{what}: expected an integer, got {value!r}")
-    if not low <= operator.index(value) <= high:
+    if not low <= number <= high:
         raise ValueError(f"{what}: expected {low} to {high}, got {value}")
-    return operator.index(value)
+    return number
 
 
 def _ending(model: Model, output: str | None) -> Graph:
@@ -95,7 +99,7 @@ def _ending(model: Model, output: str | None) -> Graph:
     graph = model.graph
     if output is None:
         return graph
-    if output not in ("logits", "probabilities"):
+    if not isinstance(output, str) or output not in ("logits", "probabilities"):
         raise ValueError(f"output: expected None, 'logits' or 'probabilities', got {output!r}")
     nodes, ends = list(graph.nodes), []
     losses = {objective.output: objective.loss.name for objective in model._objectives}

@@ -14,6 +14,7 @@ from nncore.onnx.converters import CONVERTERS, convert_match
 from nncore.onnx.matching import Match, find
 from nncore.onnx.operands import Context
 from nncore.onnx.reading import Source, Step, Unsupported, is_number, number
+from nncore.paths import as_path
 
 __all__ = ["load", "read"]
 
@@ -48,9 +49,9 @@ def load(path: str | os.PathLike[str], output: str | None = None) -> Model:
     >>> list(same.parameters())
     ['dense.kernel', 'dense.bias', 'dense_1.kernel', 'dense_1.bias']
     """
-    if output not in (None, "logits"):
+    if output is not None and not (isinstance(output, str) and output == "logits"):
         raise ValueError(f"output: expected None or 'logits', got {output!r}")
-    name = os.fspath(path)
+    name = as_path(path)
     with open(name, "rb") as file:
         data = file.read()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,22 @@ import numpy.typing as npt
 
 from nncore.foreign import as_array as numpy_array
 
-__all__ = ["Array", "alike", "as_array", "as_float", "as_floats", "check_out", "deliver"]
+__all__ = [
+    "Array",
+    "alike",
+    "as_array",
+    "as_flag",
+    "as_float",
+    "as_floats",
+    "as_integer",
+    "as_number",
+    "as_shape",
+    "check_out",
+    "deliver",
+]
 
 Array = npt.NDArray[Any]
+_MOST_AXES = 64  # that an array of NumPy can have
 
 
 def as_array(name: str, value: npt.ArrayLike) -> Array:
@@ -21,6 +35,8 @@ def as_array(name: str, value: npt.ArrayLike) -> Array:
     try:
         return numpy_array(value, name)
     except ValueError as error:
+        if isinstance(value, np.ndarray):
+            raise
         raise ValueError(f"{name}: expected an array of numbers, got a ragged sequence") from error
 
 
@@ -63,6 +79,56 @@ def alike(**values: npt.ArrayLike) -> list[Array]:
         if array.shape != arrays[0].shape:
             raise ValueError(f"{name}: expected the shape of {first}, {arrays[0].shape}, got {array.shape}")
     return arrays
+
+
+def as_flag(name: str, value: bool) -> bool:
+    """`value` as a bool; a TypeError unless it is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def as_integer(name: str, value: int, low: int = -(2**63), high: int = 2**63 - 1) -> int:
+    """`value` as an int in [low, high].
+
+    Raises:
+        TypeError: no integer.
+        ValueError: one that is out of bounds.
+    """
+    try:
+        number = value.__index__()
+    except Exception:  # as NumPy's scalars may raise anything here
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+    if isinstance(value, (bool, np.bool_, np.ma.MaskedArray)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not low <= number <= high:
+        raise ValueError(f"{name}: expected an integer in [{low}, {high}], got {value!r}")
+    return number
+
+
+def as_number(name: str, value: float) -> float:
+    """`value` as a float; a TypeError unless it is a real number."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, (bool, np.timedelta64)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that fits float64, got {value!r}") from None
+
+
+def as_shape(name: str, value: Sequence[int], low: int = 0) -> tuple[int, ...]:
+    """`value` as a shape, with no length below `low`.
+
+    Raises:
+        TypeError: no sequence of integers.
+        ValueError: a smaller length, or more axes than an array can have.
+    """
+    given: Any = value  # Any: what users pass is checked here
+    if not isinstance(given, (list, tuple, range)) and not (isinstance(given, np.ndarray) and given.ndim == 1):
+        raise TypeError(f"{name}: expected a sequence of integers, got {value!r}")
+    if len(value) > _MOST_AXES:
+        raise ValueError(f"{name}: expected at most {_MOST_AXES} axes, got {len(value)}")
+    return tuple(as_integer(f"{name}[{i}]", n, low) for i, n in enumerate(value))
 
 
 def deliver(result: npt.ArrayLike, out: Array | None, any_strides: bool = False) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, alike, as_float, as_floats, deliver
+from nncore.reference.arrays import Array, alike, as_float, as_floats, as_integer, deliver
 from nncore.reference.smooth import sigmoid
 
 __all__ = [
@@ -163,8 +163,7 @@ def maxout_backward(
 def parts_of(x: Array, parts: int, axis: int) -> list[Array]:
     """`x` cut into equal parts along `axis`; a ValueError where that cannot be."""
     check_any_axis(x, axis)
-    if parts < 1:
-        raise ValueError(f"groups: expected at least 1, got {parts}")
+    as_integer("groups", parts, 1)
     if x.shape[axis] % parts:
         raise ValueError(f"x: expected a multiple of {parts} along axis {axis}, got {x.shape[axis]}")
     return np.split(x, parts, axis)
@@ -181,7 +180,8 @@ def part_arrays(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, parts: in
 
 
 def check_any_axis(x: Array, axis: int) -> None:
-    """Raise ValueError unless x has such an axis."""
+    """Raise TypeError or ValueError unless x has such an axis."""
+    as_integer("axis", axis)
     if x.ndim == 0:
         raise ValueError("x: expected at least one axis, got a scalar")
     if not -x.ndim <= axis < x.ndim:
@@ -191,4 +191,5 @@ def check_any_axis(x: Array, axis: int) -> None:
 def _below_maximum(x: Array, axis: int) -> Array:
     """`x` minus its maximum along the axis, which may be empty."""
     check_any_axis(x, axis)
+    x = np.ascontiguousarray(x)
     return np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, as_float, as_floats
+from nncore.reference.arrays import Array, as_float, as_floats, as_integer, as_shape
 
 __all__ = ["embedding", "embedding_backward", "one_hot", "one_hot_backward", "reshape", "reshape_backward"]
 
@@ -91,7 +91,10 @@ def one_hot(x: npt.ArrayLike, depth: int) -> Array:
     x = as_float("x", x)
     if x.ndim == 0:
         raise ValueError("x: expected at least the axis of rows, got a scalar")
-    return np.eye(depth, dtype=x.dtype)[check_indices("one_hot", x, depth)]
+    indices = check_indices("one_hot", x, as_integer("depth", depth, 1, 2**31 - 1))
+    y = np.zeros((*x.shape, depth), x.dtype)
+    np.put_along_axis(y, indices[..., None], 1, -1)
+    return y
 
 
 def one_hot_backward(x: npt.ArrayLike, y: npt.ArrayLike, dy: npt.ArrayLike, depth: int) -> Array:
@@ -128,13 +131,17 @@ def reshape_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
     >>> reshape_backward(np.zeros((5, 2, 3)), (5, 6)).shape
     (5, 6)
     """
-    return as_float("dy", dy).reshape(tuple(shape))
+    dy, shape = as_float("dy", dy), as_shape("shape", shape)
+    if math.prod(shape) != dy.size or not dy.ndim or shape[:1] != dy.shape[:1]:
+        raise ValueError(f"shape: expected one of {dy.size} elements as dy has, {dy.shape}, got {shape}")
+    return dy.reshape(shape)
 
 
 def filled_shape(shape: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:
     """The shape `target` of a sample of `shape`, its -1 filled in."""
+    target = as_shape("target_shape", target, -1)
     size, known = math.prod(shape), math.prod(n for n in target if n != -1)
     filled = tuple(size // known if n == -1 and known else n for n in target)
-    if math.prod(filled) != size or list(target).count(-1) > 1:
-        raise ValueError(f"target_shape: expected one of {size} elements as {tuple(shape)} has, got {tuple(target)}")
+    if math.prod(filled) != size or target.count(-1) > 1:
+        raise ValueError(f"target_shape: expected one of {size} elements as {tuple(shape)} has, got {target}")
     return filled

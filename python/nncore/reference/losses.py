@@ -228,7 +228,9 @@ def class_scores(input: npt.ArrayLike) -> Array:
 
 
 def check_rows(x: Array, t: Array, values: bool = False) -> None:
-    """Raise ValueError unless `t` has a class index for each row of `x`; `values` says that rows are welcome too."""
+    """Raise unless `t` has a class index for each row of `x`; `values` says that rows are welcome too."""
+    if t.dtype.kind not in "biuf":
+        raise TypeError(f"target: expected integer class indices, got dtype {t.dtype}")
     if t.shape != x.shape[:1]:
         raise ValueError(f"target: expected shape {x.shape[:1]}{f' or {x.shape}' if values else ''}, got {t.shape}")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, alike, as_float, as_floats, deliver
+from nncore.reference.arrays import Array, alike, as_float, as_floats, as_integer, as_shape, deliver
 
 __all__ = [
     "add",
@@ -23,9 +23,16 @@ __all__ = [
 
 def several(xs: Sequence[npt.ArrayLike], **more: npt.ArrayLike) -> list[Array]:
     """`xs`, then `more`, in one dtype; a ValueError unless `xs` are two or more and all have one shape."""
+    check_several(xs)
+    return alike(**{f"xs[{i}]": x for i, x in enumerate(xs)}, **more)
+
+
+def check_several(xs: Sequence[npt.ArrayLike]) -> None:
+    """Raise TypeError or ValueError unless `xs` is a sequence of two or more."""
+    if not isinstance(xs, (list, tuple)):
+        raise TypeError(f"xs: expected a list or tuple of arrays, got {type(xs).__name__}")
     if len(xs) < 2:
         raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
-    return alike(**{f"xs[{i}]": x for i, x in enumerate(xs)}, **more)
 
 
 def add(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -50,7 +57,12 @@ def add_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
     >>> add_backward([1.0], 2)
     (array([1.]), array([1.]))
     """
-    return (as_float("dy", dy),) * count
+    return (as_float("dy", dy),) * term_count(count)
+
+
+def term_count(count: int) -> int:
+    """`count` checked: a TypeError or ValueError unless it is an integer from 1 to 2**20, as no network has more terms."""
+    return as_integer("count", count, 1, 2**20)
 
 
 def multiply(*xs: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -106,7 +118,7 @@ def average_backward(dy: npt.ArrayLike, count: int) -> tuple[Array, ...]:
     (array([0.5]), array([0.5]))
     """
     dy = as_float("dy", dy)
-    return (dy / count,) * count
+    return (dy / term_count(count),) * count
 
 
 def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
@@ -124,10 +136,13 @@ def concatenate(*xs: npt.ArrayLike, axis: int = -1, out: Array | None = None) ->
     array([[1., 3., 4.],
            [2., 5., 6.]])
     """
-    if len(xs) < 2:
-        raise ValueError(f"xs: expected at least two arrays, got {len(xs)}")
+    check_several(xs)
     arrays = as_floats(**{f"xs[{i}]": x for i, x in enumerate(xs)})
-    check_axis(axis, arrays[0].ndim)
+    first = arrays[0]
+    check_axis(axis, first.ndim)
+    for i, x in enumerate(arrays):
+        if x.ndim != first.ndim or any(x.shape[j] != n for j, n in enumerate(first.shape) if j != axis % first.ndim):
+            raise ValueError(f"xs[{i}]: expected the shape of xs[0], {first.shape}, but along axis {axis}, got {x.shape}")
     return deliver(np.concatenate(arrays, axis), out)
 
 
@@ -142,14 +157,23 @@ def concatenate_backward(dy: npt.ArrayLike, shapes: Sequence[Sequence[int]], axi
     """
     dy = as_float("dy", dy)
     check_axis(axis, dy.ndim)
-    ends = np.cumsum([shape[axis] for shape in shapes])
-    parts = np.split(dy, ends[:-1], axis)
-    if ends[-1] != dy.shape[axis] or any(part.shape != tuple(shape) for part, shape in zip(parts, shapes, strict=True)):
-        raise ValueError(f"dy: expected the shape of {', '.join(map(str, shapes))} joined along {axis}, got {dy.shape}")
-    return tuple(parts)
+    checked = [as_shape(f"shapes[{i}]", shape) for i, shape in enumerate(_listed(shapes))]
+    rest = dy.shape[:axis] + dy.shape[axis % dy.ndim + 1 :]
+    fits = all(len(s) == dy.ndim and s[:axis] + s[axis % dy.ndim + 1 :] == rest for s in checked)
+    if not checked or not fits or sum(shape[axis] for shape in checked) != dy.shape[axis]:
+        raise ValueError(f"dy: expected the shape of {', '.join(map(str, checked))} joined along {axis}, got {dy.shape}")
+    ends = np.cumsum([shape[axis] for shape in checked])
+    return tuple(np.split(dy, ends[:-1], axis))
+
+
+def _listed(shapes: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    if not isinstance(shapes, (list, tuple)):
+        raise TypeError(f"shapes: expected a list or tuple of shapes, got {type(shapes).__name__}")
+    return shapes
 
 
 def check_axis(axis: int, rank: int) -> None:
-    """Raise ValueError unless `axis` is one of a sample, in arrays of `rank` axes with the batch axis."""
+    """Raise TypeError or ValueError unless `axis` is one of a sample, in arrays of `rank` axes with the batch axis."""
+    as_integer("axis", axis)
     if not (1 <= axis < rank or -rank < axis <= -1):
         raise ValueError(f"axis: expected 1 to {rank - 1} or {1 - rank} to -1, got {axis}")

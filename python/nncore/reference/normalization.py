@@ -120,7 +120,7 @@ def _checked(
 def check_channels(x: npt.ArrayLike, **named: npt.ArrayLike | None) -> tuple[Array, dict[str, Array]]:
     """X ``[rows, ..., channels]`` and those of the arrays ``[channels]`` that are given, all in one dtype."""
     given = {name: value for name, value in named.items() if value is not None}
-    array, *others = as_floats(x=x, **given)
+    array, *others = map(np.ascontiguousarray, as_floats(x=x, **given))
     if array.ndim < 2:
         raise ValueError(f"x: expected at least the axes of rows and channels, got shape {array.shape}")
     found = dict(zip(given, others, strict=True))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nncore.reference.arrays import Array
+from nncore.reference.arrays import Array, as_integer
 
 __all__ = [
     "adadelta_step",
@@ -307,8 +307,7 @@ def decayed(p: Array, g: Array, learning_rate: float, weight_decay: float, decou
 
 
 def check_iteration(iteration: int) -> None:
-    if iteration < 1:
-        raise ValueError(f"iteration: expected an integer from 1, got {iteration}")
+    as_integer("iteration", iteration, 1)
 
 
 def check_arrays(p: Array, g: Array, **states: Array) -> None:

@@ -137,7 +137,7 @@ def dense_backward(
 
 def _activation(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
     """Forward and backward of the activation called `name`."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))}, got {name!r}")
     return ACTIVATIONS[name]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import as_array
+from nncore.reference.arrays import as_array, as_integer
 
 __all__ = ["philox4x32"]
 
@@ -68,7 +68,7 @@ def stream(rows: int, features: int, *, seed: int, node: int, step: int) -> Word
         node: index of the op in its graph, 0 .. 2**32 - 1.
         step: how many training passes came before, not negative.
     """
-    check_stream(seed, node, step)
+    seed, node, step = check_stream(seed, node, step)
     blocks = -(-features // 4)
     counter = np.empty((rows, blocks, 4), np.uint32)
     counter[..., 0] = np.arange(blocks)
@@ -79,13 +79,10 @@ def stream(rows: int, features: int, *, seed: int, node: int, step: int) -> Word
     return drawn.reshape(rows, 4 * blocks)[:, :features]
 
 
-def check_stream(seed: int, node: int, step: int) -> None:
-    """Raise ValueError unless the numbers are in the ranges that `stream` takes."""
-    for name, value, bits in (("seed", seed, 64), ("node", node, 32)):
-        if not 0 <= value < 2**bits:
-            raise ValueError(f"{name}: expected an integer in [0, 2**{bits} - 1], got {value}")
-    if step < 0:
-        raise ValueError(f"step: expected an integer that is not negative, got {step}")
+def check_stream(seed: int, node: int, step: int) -> tuple[int, int, int]:
+    """The numbers as ints; a TypeError or ValueError unless they are integers in the ranges that `stream` takes."""
+    seed, node = as_integer("seed", seed, 0, 2**64 - 1), as_integer("node", node, 0, 2**32 - 1)
+    return seed, node, as_integer("step", step, 0)
 
 
 def words(counter: npt.ArrayLike, key: npt.ArrayLike) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

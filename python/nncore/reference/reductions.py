@@ -103,7 +103,7 @@ def columns(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...]) -> A
 
 def check_reduction(count: int, reduction: str) -> None:
     """Raise ValueError unless `reduction` is known, and can be taken of `count` values."""
-    if reduction not in ("none", "sum", "mean"):
+    if not isinstance(reduction, str) or reduction not in ("none", "sum", "mean"):
         raise ValueError(f"reduction: expected 'none', 'sum' or 'mean', got {reduction!r}")
     if reduction == "mean" and count == 0:
         raise ValueError("input: expected at least one value for reduction 'mean', got none")

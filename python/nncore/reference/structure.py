@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, alike, as_float, deliver
+from nncore.reference.arrays import Array, alike, as_float, as_shape, deliver
 from nncore.reference.random import stream
 
 __all__ = [
@@ -143,8 +143,16 @@ def flatten_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
     >>> flatten_backward(np.zeros((5, 6)), (5, 2, 3)).shape
     (5, 2, 3)
     """
-    dy = as_float("dy", dy)
+    dy, shape = as_float("dy", dy), check_flat(shape)
     expected = (shape[0], math.prod(shape[1:]))
     if dy.shape != expected:
         raise ValueError(f"dy: expected shape {expected}, got {dy.shape}")
-    return dy.reshape(tuple(shape))
+    return dy.reshape(shape)
+
+
+def check_flat(shape: Sequence[int]) -> tuple[int, ...]:
+    """`shape` as a tuple; a TypeError or ValueError unless it has at least the axis of rows."""
+    shape = as_shape("shape", shape)
+    if not shape:
+        raise ValueError("shape: expected at least the axis of rows, got ()")
+    return shape

@@ -389,7 +389,8 @@ def cosine_backward(
 def quantiles(quantile: npt.ArrayLike, x: Array) -> Array:
     """`quantile` in x's dtype, for the columns of `x` or one for all; a ValueError unless each is in (0, 1)."""
     found = columns("quantile", quantile, x.shape[1:])
-    assert found is not None
+    if found is None:
+        raise TypeError("quantile: expected a number or a vector of them, got None")
     if not ((found > 0) & (found < 1)).all():
         raise ValueError(f"quantile: expected numbers in (0, 1), got {np.unique(found).tolist()}")
     return np.asarray(found, x.dtype)

@@ -25,7 +25,7 @@ _MOST_IN_MATRIX = 2**13  # classes: half a gigabyte
 
 def check_threshold(owner: CheckedMetric, threshold: float) -> float:
     """`threshold` as a float, or a ValueError unless it is a finite number."""
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not np.isfinite(threshold):
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not abs(threshold) < 2**1023:
         raise ValueError(f"threshold of {type(owner).__name__}: expected a finite number, got {threshold!r}")
     return float(threshold)
 
@@ -190,7 +190,7 @@ class _PerClass(CheckedMetric):
     probabilities = True
 
     def __init__(self, average: str = "binary", threshold: float = 0.5, name: str | None = None) -> None:
-        if average not in _AVERAGES:
+        if not isinstance(average, str) or average not in _AVERAGES:
             raise ValueError(
                 f"average of {type(self).__name__}: expected one of {', '.join(map(repr, _AVERAGES))}, got {average!r}"
             )

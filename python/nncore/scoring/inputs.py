@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -49,6 +51,8 @@ def labels(value: npt.ArrayLike, what: str, signs: bool = False) -> Int64:
         return np.asarray(array.argmax(axis=1), np.int64)
     if array.ndim > 2:
         raise ValueError(f"{what}: expected classes (n,) or one row per sample (n, classes), got shape {array.shape}")
+    if array.size != len(array):
+        raise ValueError(f"{what}: expected classes (n,) or one row per sample (n, classes), got shape {array.shape}")
     array = array.reshape(len(array))
     if signs and (array == -1).any() and np.isin(array, (-1, 1)).all():
         return np.asarray(array > 0, np.int64)
@@ -95,9 +99,9 @@ def scores(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> tuple[Int64, Float64
         ValueError: other shapes, or a class that has no score.
     """
     predicted = _rows(y_pred, "y_pred")
-    if predicted.ndim > 2:
+    if predicted.ndim > 2 or predicted.shape[1:] == (0,):
         raise ValueError(f"y_pred: expected scores (n,) or (n, classes), got shape {predicted.shape}")
-    predicted = predicted.reshape(len(predicted), -1).astype(np.float64)
+    predicted = predicted.reshape(len(predicted), math.prod(predicted.shape[1:])).astype(np.float64)
     true = labels(y_true, "y_true", signs=predicted.shape[1] == 1)
     _same_rows(true, len(predicted), "y_true")
     classes = max(predicted.shape[1], 2)

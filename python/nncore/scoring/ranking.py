@@ -144,7 +144,7 @@ class _Ranked(CheckedMetric):
 
 
 def _check_average(owner: str, average: str, choices: tuple[str, ...]) -> str:
-    if average not in choices:
+    if not isinstance(average, str) or average not in choices:
         raise ValueError(f"average of {owner}: expected one of {', '.join(map(repr, choices))}, got {average!r}")
     return average
 
@@ -171,7 +171,7 @@ class ROCAUC(_Ranked):
     """
 
     def __init__(self, multi_class: str | None = None, average: str = "macro", name: str | None = None) -> None:
-        if multi_class not in (None, "ovr", "ovo"):
+        if multi_class is not None and not (isinstance(multi_class, str) and multi_class in ("ovr", "ovo")):
             raise ValueError(f"multi_class of ROCAUC: expected 'ovr', 'ovo' or None, got {multi_class!r}")
         self.multi_class = multi_class
         self.average = _check_average(

@@ -22,7 +22,10 @@ def _number(low: float, high: float = math.inf, *, above: bool = False, below: b
     def check(value: Any) -> str | None:
         if isinstance(value, bool) or not hasattr(value, "__float__"):
             return words
-        number = float(value)
+        try:
+            number = float(value)
+        except Exception:  # as NumPy's arrays may raise anything here
+            return words
         good = (number > low if above else number >= low) and (number < high if below else number <= high)
         return None if good and not math.isinf(number) else words
 
@@ -36,8 +39,8 @@ def _integer(low: int, *others: object) -> Check:
         if any(value is other or value == other for other in others if type(value) is type(other)):
             return None
         try:
-            good = not isinstance(value, bool) and operator.index(value) >= low
-        except TypeError:
+            good = not isinstance(value, bool) and operator.index(value) == int(value) >= low
+        except Exception:  # as above
             good = False
         return None if good else words
 
@@ -124,6 +127,8 @@ def hidden_sizes(value: Any) -> tuple[int, ...]:
     for size in sizes:
         if _integer(1)(size) is not None:
             raise ValueError(f"hidden_layer_sizes: expected integers >= 1, got {value!r}")
+    if max(sizes, default=0) >= 2**31:
+        raise ValueError(f"hidden_layer_sizes: expected integers below 2**31, got {value!r}")
     return tuple(operator.index(size) for size in sizes)
 
 

@@ -43,7 +43,7 @@ class Attr:
                 raise ValueError(f"{name} of {owner}: expected text like {self.pattern}, got {value!r}")
             return value
         if self.type is str:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"{name} of {owner}: expected one of {', '.join(map(repr, self.choices))}, got {value!r}")
             return value
         if self.type is bool:
@@ -54,7 +54,7 @@ class Attr:
             raise TypeError(f"{name} of {owner}: expected a number, got {value!r}")
         try:
             number: float = self.type(value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # as NumPy's scalars and arrays may raise anything here
             raise TypeError(f"{name} of {owner}: expected {self.type.__name__}, got {value!r}") from None
         if number != value and not math.isnan(value):
             raise TypeError(f"{name} of {owner}: expected {self.type.__name__}, got {value!r}")
@@ -86,7 +86,9 @@ class Row:
 
     def fill(self, given: Attrs) -> dict[str, AttrValue]:
         """`given` checked and completed by the defaults, in the row's order."""
-        unknown = sorted(set(given) - set(self.attrs))
+        if not isinstance(given, Mapping):
+            raise TypeError(f"attributes of {self.name!r}: expected a mapping by name, got {type(given).__name__}")
+        unknown = [name for name in given if name not in self.attrs]
         if unknown:
             raise ValueError(f"{self.name!r} has no attribute {unknown[0]!r}: expected some of {list(self.attrs)}")
         filled: dict[str, AttrValue] = {}
