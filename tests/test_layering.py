@@ -18,8 +18,8 @@ CPP = Path(__file__).parents[1] / "cpp"
 MAY_IMPORT = {
     "arrays": {"foreign", "frames", "optable"},
     "frames": set(),
-    "data": {"datasets", "foreign"},
-    "datasets": set(),
+    "data": {"arrays", "datasets", "foreign", "paths"},
+    "datasets": {"paths"},
     "engines": {"_core", "graph", "optable", "reference", "turns"},
     "foreign": set(),
     "graph": {"optable"},
@@ -36,10 +36,11 @@ MAY_IMPORT = {
     "optable": {"tables"},
     "tables": set(),
     "optimizers": {"lbfgs", "optable", "schedules"},
-    "schedules": set(),
+    "paths": set(),
+    "schedules": {"arrays"},
     "lbfgs": {"arrays"},
     "scoring": {"arrays", "optable"},
-    "regularizers": set(),
+    "regularizers": {"arrays"},
     "threads": {"_core"},
 }
 # The first only where NNCORE_ISA is set, so that a wrong name is an ImportError.

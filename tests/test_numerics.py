@@ -59,6 +59,12 @@ def test_subnormal_moments_do_not_slow_a_step():
     assert spend(*tiny) < 1.5 * spend(*usual)
 
 
+def test_the_native_engine_counts_subnormals_as_zero(engine_name):
+    model = nn.Sequential([nn.Input((1,)), nn.Dense(1, kernel_initializer=nn.Constant(1e-30))])
+    model.compile(engine=engine_name)
+    assert (model.predict([[1e-10]])[0, 0] == 0) == (engine_name == "native")
+
+
 @pytest.mark.parametrize("call", ["predict", "fit", "train_on_batch", "forward", "evaluate"])
 def test_the_callers_arithmetic_keeps_subnormals(call):
     model, x, y = make(1e-2)
@@ -70,6 +76,7 @@ def test_the_callers_arithmetic_keeps_subnormals(call):
 
 
 ROWS = 10**7
+BATCH = 2**16
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def test_losses_and_metrics_of_many_rows(column):
     x, zeros, exact = column
     model = nn.Sequential([nn.Input((1,)), nn.Dense(1, use_bias=False, kernel_initializer="ones")])
     model.compile(nn.SGD(0.0), "mse", metrics=["mae"])
-    for logs in (model.evaluate(x, zeros, batch_size=4096), model.partial_fit(x, zeros, batch_size=4096, shuffle=False)):
+    for logs in (model.evaluate(x, zeros, batch_size=BATCH), model.partial_fit(x, zeros, batch_size=BATCH, shuffle=False)):
         near(logs["loss"], np.square(exact).mean())
         near(logs["mae"], exact.mean())
     near(nn.ops.mse(x, zeros, "sum"), np.square(exact).sum())

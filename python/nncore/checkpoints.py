@@ -67,6 +67,8 @@ class Folder:
     """
 
     def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint: expected the path of a folder, got {path!r}")
         self._path = as_path(path, "checkpoint")
         make_folder(self._path)
         self._found = self._files() if resume else []

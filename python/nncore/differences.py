@@ -63,7 +63,7 @@ class Trial:
 
 def check_step(step: float) -> float:
     """`step` as a float, or a ValueError unless it is a finite number > 0."""
-    if isinstance(step, bool) or not isinstance(step, (int, float)) or not 0 < step < np.inf:
+    if isinstance(step, bool) or not isinstance(step, (int, float)) or not 0 < step < 2**1023:
         raise ValueError(f"step: expected a finite number > 0, got {step!r}")
     return float(step)
 

@@ -276,8 +276,8 @@ def permutation_importance(
     (True, True)
     """
     for value, what, low in ((n_repeats, "n_repeats", 1), (seed, "seed", 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError(f"{what}: expected an integer >= {low}, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**64:
+            raise ValueError(f"{what}: expected an integer >= {low} and below 2**64, got {value!r}")
     check_model(model)
     samples = [a.copy() for a in model._samples(x)]
     if metric is None and of is not None:

@@ -202,19 +202,17 @@ def probe(entry: Entry, first: int, one: Bad, two: Bad | None) -> None:
         raise AssertionError(f"{entry.name}({described}) raised {type(error).__name__}: {error}") from error
     else:
         return
-    if (
-        entry.model and kind is not FloatingPointError and "validation_data" not in chosen
-    ):  # which may come after whole steps
+    if entry.model and kind is not FloatingPointError and "validation_data" not in chosen:  # which come after whole steps
         assert entry.model(arguments) == before, f"{entry.name}({described}) changed the model before {message}"
     users = any(callable(arguments[name]) for name in chosen)  # whose own errors come through as they are
-    if (
-        kind in (ValueError, TypeError) and not users and "array is too big" not in message
-    ):  # which is NumPy's word for too little memory
+    memory = "array is too big" in message  # NumPy's word for too little of it
+    if kind in (ValueError, TypeError) and not users and not memory:
         assert message, f"{entry.name}({described}): an empty message"
-        words = [*map(re.escape, arguments), *entry.aliases]  # of two that do not fit each other either one may be named
-        assert re.search(rf"(?<![A-Za-z])({'|'.join(words)})(?![a-z])", message), (
-            f"{entry.name}({described}) does not name the argument: {message}"
-        )
+        # Of two arguments that do not fit each other either one may be named, and a file by its path.
+        texts = {str(arguments[name]) for name in chosen if isinstance(arguments[name], (str, Path))} - {""}
+        words = [*map(re.escape, {*arguments, *texts}), *entry.aliases]
+        named = re.search(rf"(?<![A-Za-z])({'|'.join(words)})(?![a-z])", message)
+        assert named, f"{entry.name}({described}) does not name the argument: {message}"
 
 
 @contextmanager

@@ -70,7 +70,12 @@ def _of_files(place: Any, name: str, /, **good: Any) -> Entry:
         return made
 
     return Entry(
-        entry.name, call, make, FILES, state, aliases=("output", "layer", "module", "not an", "not a model", "another file")
+        entry.name,
+        call,
+        make,
+        FILES,
+        state,
+        aliases=("output", "layer", "module", "not an", "not a model", "another file", "columns?"),
     )
 
 
@@ -82,16 +87,15 @@ def _estimator(name: str, y: Any, /, **good: Any) -> Entry:
     def call(x: Any, y: Any, sample_weight: Any, **given: Any) -> Any:
         if isinstance(given.get("max_iter"), int) and given["max_iter"] > 100:
             return
+        if any(isinstance(array, np.ndarray) and array.size > 2**30 for array in (x, y, sample_weight)):
+            return  # scikit-learn adds up all elements before it takes memory for them, which is a matter of seconds
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             thing(**given).fit(x, y, sample_weight=sample_weight).predict(X)
 
     arguments = copied({"x": X, "y": y, "sample_weight": None, **options})
-    names = (
-        *("Found", "Expected", "Input", "Unknown", "Classification", "array", "input", "sample", "class", "X", "dtype"),
-        *("convert", "Complex", "output", "Unsupported"),
-    )
-    return Entry(f"sklearn.{name}", call, arguments, (FloatingPointError, RuntimeError), aliases=names)
+    raises = (FloatingPointError, OverflowError, RuntimeError)  # the last two by scikit-learn's checks of arrays
+    return Entry(f"sklearn.{name}", call, arguments, raises, aliases=(".*",))  # whose words are its own
 
 
 def _schema() -> Any:
@@ -155,6 +159,7 @@ ENTRIES = [
         lambda: {"model": (m := fresh()), "weights": _as_pytorch(m), "mapping": None},
         (OSError,),
         state,
+        aliases=("module",),
     ),
     _of_files(onnx, "export", model=fresh, path="b.onnx"),
     _of_files(onnx, "load", path="a.onnx"),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nncore.data.chunks import Chunk, ChunkLoader, ahead
 from nncore.data.groups import Array, common_length, integer, like, members
 from nncore.data.npz import DAMAGES
+from nncore.foreign import as_array
 
 __all__ = ["MappedLoader"]
 
@@ -249,7 +250,7 @@ def _array(name: str, value: Any) -> Array:  # noqa: ANN401
             raise ValueError(f"{name}: expected a .npy file, got {os.fspath(value)} ({error})") from None
         if not isinstance(value, np.ndarray):
             raise ValueError(f"{name}: expected a .npy file, got an archive")
-    array: Array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    array: Array = value if isinstance(value, np.memmap) else as_array(value, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if array.ndim == 0:

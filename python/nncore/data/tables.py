@@ -289,6 +289,7 @@ def stream_table(
     ...     [(x.tolist(), y.tolist()) for x, y in stream_table(path, schema)]
     [([[1.5], [2.5]], [1, 0])]
     """
+    check_schema(schema)
     source, dtype = _source(path, delimiter), float_type(dtype)
     with _naming(source):
         names, target = _columns(source, None, schema, {})
