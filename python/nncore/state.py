@@ -73,7 +73,8 @@ def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a
     rate = kept.get("learning_rate")
     if (rate is None) == isinstance(optimizer.learning_rate, (int, float)):
         raise ValueError(f"learning_rate: expected one as the model has, {optimizer.learning_rate!r}, got {short(rate)}")
-    if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < float("inf")):
+    whole = isinstance(rate, int) and not isinstance(rate, bool) and rate <= 2**53  # which a float can be
+    if rate is not None and not ((whole or isinstance(rate, float)) and 0 <= rate < float("inf")):
         raise ValueError(f"learning_rate: expected a finite number >= 0, got {short(rate)}")
     states = _part(kept, "states", Mapping)
     if isinstance(optimizer, LBFGS):
