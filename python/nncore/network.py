@@ -363,9 +363,9 @@ class Network(Layer):
         with self._turns.take("averaged_weights", within=True):
             own = {i: self.engine.get_parameter(i) for i in trainable}
             average = {i: self.engine.get_state("ema", "average", i) for i in trainable}
-            self.engine.assign(average)
-            self._shows_average = True
             try:
+                self._shows_average = True
+                self.engine.assign(average)
                 yield
             finally:
                 del average
@@ -373,7 +373,8 @@ class Network(Layer):
                     self.engine.assign(own)
                 except MemoryError:  # some has been freed now, and without these weights training is lost
                     self.engine.assign(own)
-                self._shows_average = False
+                finally:
+                    self._shows_average = False
 
     def _need_own_weights(self, what: str) -> None:
         if self._shows_average:

@@ -137,6 +137,7 @@ class ReferenceEngine(Engine):
             self.draws += 1
         return [values[i].copy() for i in self.graph.outputs]
 
+    @_alone
     def first_not_finite(self, inputs: Sequence[Array]) -> int | None:
         """The first node whose output for the training batch `inputs` has NaN or infinity; None if there is none."""
         with self._whole_step():
