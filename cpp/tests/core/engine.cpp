@@ -2,6 +2,8 @@
 #include "core/engine.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "graphs.hpp"
 #include "support.hpp"
@@ -239,6 +241,48 @@ TEST_CASE_TEMPLATE("evaluation and prediction: the same bits with any threads an
     trainer.engine->forward(trainer.samples(), false, {forward.data()});
     CHECK(same_bits(forward, y));
   });
+}
+
+TEST_CASE("threads share an engine, and have engines of their own: each answer is of one moment") {
+  const ThreadLimit limit(2);
+  Trainer<float> shared, alone;
+  const std::vector<float> before = shared.predict(kBatch);
+  alone.train();
+  const std::vector<float> after = alone.predict(kBatch);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 5; ++k) {
+        const std::vector<float> y = shared.predict(kBatch);
+        if (y != before && y != after) ++wrong;
+      }
+    });
+  threads.emplace_back([&] { shared.train(); });
+  threads.emplace_back([&] {
+    Trainer<float> own;
+    own.train();
+    if (own.predict(kBatch) != after) ++wrong;
+  });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(shared.predict(kBatch) == after);
+}
+
+TEST_CASE("assign: all values, or none where one is refused") {
+  Trainer<float> t;
+  t.train();
+  const std::vector<float> before = t.state();
+  const std::vector<float> kernel(Trainer<float>::size_of(0), 1), bias(Trainer<float>::size_of(1), 2);
+  CHECK_THROWS_AS(t.engine->assign({{0, kernel.data()}, {1, bias.data(), "adam", 7}}), std::invalid_argument);
+  CHECK(t.state() == before);
+  t.engine->assign({{0, kernel.data()}, {1, bias.data(), "adam", 1}});
+  std::vector<float> found(bias.size());
+  t.engine->get_state("adam", 1, 1, found.data());
+  CHECK(found == bias);
+  found.resize(kernel.size());
+  t.engine->get_parameter(0, found.data());
+  CHECK(found == kernel);
 }
 
 TEST_CASE_TEMPLATE("a bad label is refused, and nothing has changed", T, float, double) {
