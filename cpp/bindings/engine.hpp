@@ -49,7 +49,9 @@ using RuleArgument =
 // Samples of `shape` in an array that the engine reads as it lies; nothing for all that has to be converted or refused.
 template <class Extents>
 std::optional<SampleArray> plain_samples(const py::object& object, const Extents& shape) {
-  if (!py::isinstance<py::array>(object)) return std::nullopt;
+  // No subclass: what is masked in a masked array would count.
+  if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(py::detail::npy_api::get().PyArray_Type_))
+    return std::nullopt;
   const auto array = py::reinterpret_borrow<py::array>(object);
   const std::optional<Source> source = find_source(array.dtype());
   if (!source || !(array.flags() & py::array::c_style) || array.ndim() != static_cast<py::ssize_t>(shape.size()) + 1)

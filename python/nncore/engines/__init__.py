@@ -44,7 +44,7 @@ def create(name: str, graph: Graph, dtype: npt.DTypeLike, seed: int) -> Engine:
         chosen = None if dtype is None else np.dtype(dtype)
     except (TypeError, ValueError):
         chosen = None
-    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if chosen is None or chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
     if isinstance(seed, (bool, np.timedelta64)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an integer in [0, 2**64 - 1], got {seed!r}")
