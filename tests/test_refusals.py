@@ -84,3 +84,10 @@ def _update(metric, y_true, y_pred):
 
 def test_a_masked_array_without_masked_elements_is_an_array():
     np.testing.assert_array_equal(nn.ops.relu(np.ma.masked_array(X)), X)
+
+
+@pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "rrelu"])
+def test_many_rows_without_elements_take_no_time(name):
+    options = {"training": True} if name == "rrelu" else {"rate": 0.5}
+    x = np.ones((2**40, 0))
+    assert getattr(nn.ops, name)(x, **options, seed=0, node=0, step=0).shape == x.shape

@@ -151,7 +151,8 @@ def _random(name: str, x: Array, level: float, seed: int, node: int, step: int, 
     seed, node, step = check_stream(seed, node, step)
     x = np.ascontiguousarray(x)
     y = np.empty_like(x)
-    getattr(_core, name)(x, y, len(x), checked, seed, node, step % 2**32, *more)
+    if x.size:  # rows without elements may be more than anyone can count
+        getattr(_core, name)(x, y, len(x), checked, seed, node, step % 2**32, *more)
     return deliver(y, out)
 
 

@@ -262,7 +262,8 @@ def _random_slopes(
     seed, node, step = check_stream(seed, node, step)
     source, x = np.ascontiguousarray(source), np.ascontiguousarray(x)
     with _result(out, x, source, x) as (result, y):
-        _core.rrelu(source, x, y, len(x), lower, upper, seed, node, step % 2**32)
+        if x.size:  # rows without elements may be more than anyone can count
+            _core.rrelu(source, x, y, len(x), lower, upper, seed, node, step % 2**32)
     return result
 
 
@@ -351,7 +352,8 @@ def _masked(x: Array, rate: float, seed: int, node: int, step: int, out: Array |
     seed, node, step = check_stream(seed, node, step)
     x = np.ascontiguousarray(x)
     with _result(out, x, x) as (result, y):
-        _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
+        if x.size:  # rows without elements may be more than anyone can count
+            _core.dropout(x, y, len(x), checked, seed, node, step % 2**32)
     return result
 
 

@@ -112,8 +112,8 @@ def _few_epochs(entry: Entry) -> Entry:
     def call(**given: Any) -> Any:
         for name in ("epochs", "steps_per_epoch"):
             value = given.get(name)
-            if isinstance(value, (int, np.integer)) and value > 100:
-                given[name] = type(value)(2)
+            if hasattr(value, "__index__") and np.size(value) == 1 and np.all(value > 100):
+                given[name] = 2
         return entry.call(**given)
 
     return Entry(**{**entry.__dict__, "call": call})
