@@ -102,3 +102,16 @@ def test_losses_and_metrics_of_many_rows(column):
     metric = nn.metrics.MAE()
     metric.update(zeros, x)
     near(metric.result(), exact.mean())
+
+
+@pytest.mark.parametrize("backend", [nn.ops, nn.reference])
+def test_sums_over_the_rows_of_a_batch(column, backend):
+    x, _, exact = column
+    gamma = np.ones(1, np.float32)
+    xhat = (exact - exact.mean()) / np.sqrt(exact.var() + 1e-3)
+    np.testing.assert_allclose(backend.batch_norm(x), xhat, rtol=1e-6, atol=1e-6)
+    _, dgamma, dbeta = backend.batch_norm_backward(x, gamma, gamma, x, x)
+    near(dbeta[0], exact.sum())
+    near(dgamma[0], (exact * xhat).sum())
+    near(backend.dense_backward(x, np.ones((1, 1), np.float32), gamma, x, x)[2][0], exact.sum())
+    near(backend.prelu_backward(-x, gamma, x, x)[1][0], -np.square(exact).sum())

@@ -30,6 +30,20 @@ inline void each_vector(const Channels& c, F f) {
     for (size_t p = 0; p < c.positions; ++p) f(r * c.ld + p * c.step);
 }
 
+// f(row, position) for each vector, adding to the parts of `sums`.
+template <class Sums, class F>
+inline void sum_vectors(const Channels& c, Sums& sums, F f) {
+  size_t left = kRowBlock;
+  for (size_t r = 0; r < c.rows; ++r)
+    for (size_t p = 0; p < c.positions; ++p) {
+      f(r, p);
+      if (--left > 0) continue;
+      sums.end_block();
+      left = kRowBlock;
+    }
+  sums.end_block();
+}
+
 template <class V>
 inline V inverse_deviation(V variance, typename V::T epsilon) {
   return V::set1(1) / sqrt(variance + V::set1(epsilon));
@@ -38,24 +52,27 @@ inline V inverse_deviation(V variance, typename V::T epsilon) {
 // mean = sum(x) / m; variance = sum((x - mean)^2) / m, over the m vectors
 template <class V>
 void channel_moments(typename V::T* mean, typename V::T* variance, const typename V::T* x, const Channels& c) {
-  const V count = V::set1(static_cast<typename V::T>(c.rows * c.positions));
+  using T = typename V::T;
+  const V count = V::set1(static_cast<T>(c.rows * c.positions));
   channel_blocks<V>(c.n, [&](auto vectors, size_t j, size_t lanes) {
     constexpr int kCount = decltype(vectors)::kCount;
-    V m[kCount], s[kCount];
-    for (int i = 0; i < kCount; ++i) m[i] = s[i] = V::set1(0);
-    each_vector(c, [&](size_t at) {
-      for (int i = 0; i < kCount; ++i) m[i] = m[i] + load_lanes<V>(x + at + j + i * V::kLanes, lanes);
+    LongSums<V, kCount> sums, squares;
+    sum_vectors(c, sums, [&](size_t r, size_t p) {
+      const T* v = x + r * c.ld + p * c.step + j;
+      for (int i = 0; i < kCount; ++i) sums.part[i] = sums.part[i] + load_lanes<V>(v + i * V::kLanes, lanes);
     });
-    for (int i = 0; i < kCount; ++i) m[i] = m[i] / count;
-    each_vector(c, [&](size_t at) {
+    V m[kCount];
+    for (int i = 0; i < kCount; ++i) m[i] = sums.total(i) / count;
+    sum_vectors(c, squares, [&](size_t r, size_t p) {
+      const T* v = x + r * c.ld + p * c.step + j;
       for (int i = 0; i < kCount; ++i) {
-        const V d = load_lanes<V>(x + at + j + i * V::kLanes, lanes) - m[i];
-        s[i] = fma(d, d, s[i]);
+        const V d = load_lanes<V>(v + i * V::kLanes, lanes) - m[i];
+        squares.part[i] = fma(d, d, squares.part[i]);
       }
     });
     for (int i = 0; i < kCount; ++i) {
       store_lanes(m[i], mean + j + i * V::kLanes, lanes);
-      store_lanes(s[i] / count, variance + j + i * V::kLanes, lanes);
+      store_lanes(squares.total(i) / count, variance + j + i * V::kLanes, lanes);
     }
   });
 }
@@ -93,24 +110,26 @@ void channel_backward(typename V::T* dx, typename V::T* sums, typename V::T* dot
   channel_blocks<V>(c.n, [&](auto vectors, size_t j, size_t lanes) {
     constexpr int kCount = decltype(vectors)::kCount;
     V m[kCount], inverse[kCount], sum[kCount], dot[kCount];
+    LongSums<V, 2 * kCount> sums_and_dots;
     for (int i = 0; i < kCount; ++i) {
       const size_t at = j + static_cast<size_t>(i) * V::kLanes;
       m[i] = load_lanes<V>(mean + at, lanes);
       inverse[i] = inverse_deviation(load_lanes<V>(variance + at, lanes), epsilon);
-      sum[i] = dot[i] = V::set1(0);
     }
-    each_vector(c, [&](size_t at) {
+    sum_vectors(c, sums_and_dots, [&](size_t r, size_t p) {
       for (int i = 0; i < kCount; ++i) {
-        const size_t k = at + j + static_cast<size_t>(i) * V::kLanes;
+        const size_t k = r * c.ld + p * c.step + j + static_cast<size_t>(i) * V::kLanes;
         const V d = load_lanes<V>(dy + k, lanes);
-        sum[i] = sum[i] + d;
-        dot[i] = fma(d, load_lanes<V>(x + k, lanes) - m[i], dot[i]);
+        V &part = sums_and_dots.part[2 * i], &part_of_dot = sums_and_dots.part[2 * i + 1];
+        part = part + d;
+        part_of_dot = fma(d, load_lanes<V>(x + k, lanes) - m[i], part_of_dot);
       }
     });
     V scale[kCount];
     for (int i = 0; i < kCount; ++i) {
       const size_t at = j + static_cast<size_t>(i) * V::kLanes;
-      dot[i] = dot[i] * inverse[i];
+      sum[i] = sums_and_dots.total(2 * i);
+      dot[i] = sums_and_dots.total(2 * i + 1) * inverse[i];
       store_lanes(sum[i], sums + at, lanes);
       store_lanes(dot[i], dots + at, lanes);
       scale[i] = gamma ? inverse[i] * load_lanes<V>(gamma + at, lanes) : inverse[i];

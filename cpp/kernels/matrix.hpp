@@ -80,9 +80,8 @@ void transpose(typename V::T* transposed, const typename V::T* panels, size_t k,
 template <class V>
 void column_sums(typename V::T* sums, const typename V::T* x, size_t rows, size_t n, size_t ld, bool accumulate) {
   row_map<V>(sums, n, [&](size_t j, size_t lanes) {
-    V sum = accumulate ? load_lanes<V>(sums + j, lanes) : V::set1(0);
-    for (size_t r = 0; r < rows; ++r) sum = sum + load_lanes<V>(x + r * ld + j, lanes);
-    return sum;
+    const V start = accumulate ? load_lanes<V>(sums + j, lanes) : V::set1(0);
+    return sum_over_rows(rows, start, [&](size_t r) { return load_lanes<V>(x + r * ld + j, lanes); });
   });
 }
 

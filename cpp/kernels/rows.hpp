@@ -63,6 +63,52 @@ inline void store_lanes(V v, typename V::T* p, size_t lanes) {
   }
 }
 
+// Sums over many rows, each lane for itself. Beyond a block they are added up in double precision: in single precision,
+// sums over millions would lose their digits.
+constexpr size_t kRowBlock = 64;
+
+template <class V, int N>
+class LongSums {
+ public:
+  V part[N];  // of the current block
+
+  LongSums() {
+    for (V& p : part) p = V::set1(0);
+  }
+  void start(int i, V value) {
+    typename V::T lane[V::kLanes];
+    value.store(lane);
+    for (int l = 0; l < V::kLanes; ++l) totals_[i][l] = static_cast<double>(lane[l]);
+  }
+  void end_block() {
+    for (int i = 0; i < N; ++i) {
+      typename V::T lane[V::kLanes];
+      part[i].store(lane);
+      for (int l = 0; l < V::kLanes; ++l) totals_[i][l] += static_cast<double>(lane[l]);
+      part[i] = V::set1(0);
+    }
+  }
+  // After the last block.
+  V total(int i) const {
+    typename V::T lane[V::kLanes];
+    for (int l = 0; l < V::kLanes; ++l) lane[l] = static_cast<typename V::T>(totals_[i][l]);
+    return V::load(lane);
+  }
+
+ private:
+  double totals_[N][V::kLanes] = {};
+};
+
+// The sum of f(r) over r < rows, added to `start`.
+template <class V, class F>
+inline V sum_over_rows(size_t rows, V start, F f) {
+  LongSums<V, 1> sums;
+  sums.start(0, start);
+  for (size_t r = 0; r < rows; sums.end_block())
+    for (const size_t end = rows - r < kRowBlock ? rows : r + kRowBlock; r < end; ++r) sums.part[0] = sums.part[0] + f(r);
+  return sums.total(0);
+}
+
 // Sum over the row of exp(x - m), where m is its largest element; put(exp, j, lanes) gets what is added up.
 template <class V, class Put>
 inline typename V::T row_sum_exp(const typename V::T* x, typename V::T m, size_t n, Put put) {

@@ -38,9 +38,8 @@ template <class V>
 void prelu_slopes(typename V::T* dalpha, const typename V::T* x, const typename V::T* dy, size_t rows, size_t n, size_t ld,
                   bool accumulate) {
   row_map<V>(dalpha, n, [&](size_t j, size_t lanes) {
-    V sum = accumulate ? load_lanes<V>(dalpha + j, lanes) : V::set1(0);
-    for (size_t r = 0; r < rows; ++r) sum = sum + slope_term<V>(x + r * ld + j, dy + r * ld + j, lanes);
-    return sum;
+    const V start = accumulate ? load_lanes<V>(dalpha + j, lanes) : V::set1(0);
+    return sum_over_rows(rows, start, [&](size_t r) { return slope_term<V>(x + r * ld + j, dy + r * ld + j, lanes); });
   });
 }
 

@@ -70,18 +70,20 @@ void vector_gradient(typename V::T* gradient, const typename V::T* statistics, s
                      const typename V::T* dy, const Channels& c, bool accumulate) {
   channel_blocks<V>(c.n, [&](auto vectors, size_t j, size_t lanes) {
     constexpr int kCount = decltype(vectors)::kCount;
-    V sum[kCount];
-    for (int i = 0; i < kCount; ++i)
-      sum[i] = accumulate ? load_lanes<V>(gradient + j + static_cast<size_t>(i) * V::kLanes, lanes) : V::set1(0);
-    each_vector_and_statistics(c, ld_statistics, [&](size_t at, size_t s) {
+    LongSums<V, kCount> sums;
+    for (int i = 0; accumulate && i < kCount; ++i)
+      sums.start(i, load_lanes<V>(gradient + j + static_cast<size_t>(i) * V::kLanes, lanes));
+    sum_vectors(c, sums, [&](size_t r, size_t p) {
+      const size_t at = r * c.ld + p * c.step + j, s = r * ld_statistics + 2 * p;
       for (int i = 0; i < kCount; ++i) {
-        const size_t k = at + j + static_cast<size_t>(i) * V::kLanes;
+        const size_t k = at + static_cast<size_t>(i) * V::kLanes;
         const V d = load_lanes<V>(dy + k, lanes);
-        sum[i] = x ? fma(d, (load_lanes<V>(x + k, lanes) - V::set1(statistics[s])) * V::set1(statistics[s + 1]), sum[i])
-                   : sum[i] + d;
+        V& sum = sums.part[i];
+        sum =
+            x ? fma(d, (load_lanes<V>(x + k, lanes) - V::set1(statistics[s])) * V::set1(statistics[s + 1]), sum) : sum + d;
       }
     });
-    for (int i = 0; i < kCount; ++i) store_lanes(sum[i], gradient + j + static_cast<size_t>(i) * V::kLanes, lanes);
+    for (int i = 0; i < kCount; ++i) store_lanes(sums.total(i), gradient + j + static_cast<size_t>(i) * V::kLanes, lanes);
   });
 }
 

@@ -22,6 +22,7 @@ __all__ = [
     "as_shape",
     "check_out",
     "deliver",
+    "sum_over",
 ]
 
 Array = npt.NDArray[Any]
@@ -129,6 +130,11 @@ def as_shape(name: str, value: Sequence[int], low: int = 0) -> tuple[int, ...]:
     if len(value) > _MOST_AXES:
         raise ValueError(f"{name}: expected at most {_MOST_AXES} axes, got {len(value)}")
     return tuple(as_integer(f"{name}[{i}]", n, low) for i, n in enumerate(value))
+
+
+def sum_over(x: Array, axes: int | tuple[int, ...]) -> Array:
+    """The sum over some axes, added up in float64: in float32, sums over millions of rows would lose their digits."""
+    return np.asarray(x.sum(axes, dtype=np.float64), x.dtype)
 
 
 def deliver(result: npt.ArrayLike, out: Array | None, any_strides: bool = False) -> Array:

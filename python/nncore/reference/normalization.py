@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, as_floats
+from nncore.reference.arrays import Array, as_floats, sum_over
 
 __all__ = [
     "batch_norm",
@@ -79,7 +79,7 @@ def batch_norm_backward(
         raise ValueError(f"dy: expected the shape of x, {x.shape}, got {dy.shape}")
     axes = tuple(range(x.ndim - 1))
     xhat = (x - m) * _scale(np.ones_like(g), v, epsilon)
-    dgamma, dbeta = (dy * xhat).sum(axes), dy.sum(axes)
+    dgamma, dbeta = sum_over(dy * xhat, axes), sum_over(dy, axes)
     n = max(x.size // x.shape[-1], 1)
     centred = dy if given else dy - dbeta / x.dtype.type(n) - xhat * (dgamma / x.dtype.type(n))
     dx = _scale(g, v, epsilon) * centred
@@ -91,8 +91,9 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     axes = tuple(range(x.ndim - 1))
     if x.size == 0:
         return np.zeros(x.shape[-1], x.dtype), np.zeros(x.shape[-1], x.dtype)
-    mean = x.mean(axes)
-    return mean, np.square(x - mean).mean(axes)
+    n = x.dtype.type(x.size // x.shape[-1])
+    mean = sum_over(x, axes) / n
+    return mean, sum_over(np.square(x - mean), axes) / n
 
 
 def _scale(gamma: Array, variance: Array, epsilon: float) -> Array:
@@ -237,4 +238,4 @@ def _vector_norm_backward(
     g = dy * found.get("gamma", array.dtype.type(1))
     mean = g.mean(-1, keepdims=True) if centred else array.dtype.type(0)
     dx = inverse * (g - mean - xhat * (g * xhat).mean(-1, keepdims=True))
-    return dx, None if gamma is None else (dy * xhat).sum(axes), None if beta is None else dy.sum(axes)
+    return dx, None if gamma is None else sum_over(dy * xhat, axes), None if beta is None else sum_over(dy, axes)

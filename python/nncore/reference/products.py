@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncore.reference.activations import ACTIVATIONS
-from nncore.reference.arrays import Array, as_floats, deliver
+from nncore.reference.arrays import Array, as_floats, deliver, sum_over
 
 __all__ = ["dense", "dense_backward", "matmul", "matmul_backward"]
 
@@ -132,7 +132,7 @@ def dense_backward(
     dz = backward(x @ w + bias, y, dy)
     rows = dz.reshape(-1, w.shape[1])
     dx, dw = matmul_backward(x.reshape(-1, w.shape[0]), w, rows)
-    return dx.reshape(x.shape), dw, None if b is None else rows.sum(axis=0)
+    return dx.reshape(x.shape), dw, None if b is None else sum_over(rows, 0)
 
 
 def _activation(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:

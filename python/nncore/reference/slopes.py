@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, alike, as_flag, as_float, as_floats, as_number, deliver
+from nncore.reference.arrays import Array, alike, as_flag, as_float, as_floats, as_number, deliver, sum_over
 from nncore.reference.piecewise import leaky_relu, leaky_relu_backward
 from nncore.reference.random import stream
 
@@ -47,7 +47,7 @@ def prelu_backward(x: npt.ArrayLike, alpha: npt.ArrayLike, y: npt.ArrayLike, dy:
     x, y, dy = alike(x=x, y=y, dy=dy)
     x, alpha = slope_arrays(x, alpha)
     terms = np.where(x > 0, 0, x * dy)
-    dalpha = terms.sum() if alpha.shape == (1,) else terms.sum(axis=tuple(range(x.ndim - 1)))
+    dalpha = sum_over(terms, tuple(range(x.ndim if alpha.shape == (1,) else x.ndim - 1)))
     return np.where(x > 0, dy, alpha * dy), np.asarray(dalpha, alpha.dtype).reshape(alpha.shape)
 
 
