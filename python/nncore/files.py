@@ -142,6 +142,8 @@ def _lock(file: IO[bytes], wait: bool) -> bool:
 
 def _sync(folder: str) -> None:
     """Have the disk keep the names in `folder`."""
+    if os.name == "nt":  # where a folder cannot be opened
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
