@@ -28,7 +28,7 @@ import nncore as nn
 # What a cycle may leave: bytes in malloc, blocks of Python, resident bytes. A leak of one object each time would be more.
 # And what all cycles together may, as caches fill.
 MOST = np.array([8.0, 0.1, 256.0])
-SLACK = np.array([2**13, 500, 2**20])
+SLACK = np.array([2**15, 500, 2**20])
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((64, 6)).astype("float32"), RNG.integers(0, 3, 64)

@@ -130,7 +130,7 @@ threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
 try:
     model.fit(x, x[:, :1], epochs=10**6, verbose=0)
 except SystemExit as error:
-    print(error, model.history.unfinished["samples"] % 32, flush=True)
+    print(error, model.history.unfinished.get("samples", 0) % 32, flush=True)
     os._exit(0)
 """
     assert python(code.replace("{handler}", "lambda *_: sys.exit('asked')")) == "asked 0"
