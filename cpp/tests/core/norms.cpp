@@ -58,10 +58,13 @@ TEST_CASE_TEMPLATE("layer_norm and rms_norm", T, float, double) {
         std::fill_n(want.dbeta.data(), a.n, T(0));
         std::vector<T> sums(a.n);
         for (size_t at = 0; at < a.count; at += 1024) {  // what is added up in one go, whatever the threads
-          const Channels part{std::min<size_t>(1024, a.count - at), a.n, 1, a.n, a.n};
+          const size_t end = std::min(at + 1024, a.count);
           for (const bool of_gamma : {true, false}) {
-            k.vector_gradient(sums.data(), statistics.data() + 2 * at, 2, of_gamma ? a.x.data() + at * a.n : nullptr,
-                              a.dy.data() + at * a.n, part, false);
+            for (size_t v = at; v < end; v += 32) {
+              const Channels few{std::min<size_t>(32, end - v), a.n, 1, a.n, a.n};
+              k.vector_gradient(sums.data(), statistics.data() + 2 * v, 2, of_gamma ? a.x.data() + v * a.n : nullptr,
+                                a.dy.data() + v * a.n, few, v > at);
+            }
             for (size_t j = 0; j < a.n; ++j) (of_gamma ? want.dgamma : want.dbeta).data()[j] += sums[j];
           }
         }

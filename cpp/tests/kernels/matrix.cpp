@@ -90,9 +90,9 @@ TEST_CASE_TEMPLATE("transpose: a part of the panels", T, float, double) {
   });
 }
 
-TEST_CASE_TEMPLATE("column_sums: ascending rows, to the bit", T, float, double) {
+TEST_CASE_TEMPLATE("column_sums: ascending rows in blocks of 64, these in double, to the bit", T, float, double) {
   for_each_isa<T>([&](const Kernels<T>& kernels) {
-    for (const size_t rows : {0, 1, 5})
+    for (const size_t rows : {0, 1, 5, 64, 150})
       for (size_t n = 0; n <= kMostTail; ++n)
         for (const bool accumulate : {false, true}) {
           CAPTURE(rows);
@@ -101,8 +101,13 @@ TEST_CASE_TEMPLATE("column_sums: ascending rows, to the bit", T, float, double) 
           const std::vector<T> x = random_values<T>(rows * ld, n), start = random_values<T>(n, n + 1);
           std::vector<T> want(n);
           for (size_t j = 0; j < n; ++j) {
-            want[j] = accumulate ? start[j] : 0;
-            for (size_t r = 0; r < rows; ++r) want[j] += x[r * ld + j];
+            double total = accumulate ? static_cast<double>(start[j]) : 0;
+            for (size_t r = 0; r < rows;) {
+              T part = 0;
+              for (const size_t end = std::min(r + 64, rows); r < end; ++r) part += x[r * ld + j];
+              total += static_cast<double>(part);
+            }
+            want[j] = static_cast<T>(total);
           }
           Guarded<T> got(start);
           kernels.column_sums(got.data(), x.data(), rows, n, ld, accumulate);
