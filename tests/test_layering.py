@@ -17,12 +17,13 @@ CPP = Path(__file__).parents[1] / "cpp"
 # What each part below the models may import of the package.
 MAY_IMPORT = {
     "arrays": {"foreign", "frames", "optable"},
+    "caching": set(),
     "frames": set(),
     "data": {"arrays", "datasets", "foreign", "paths"},
     "datasets": {"paths"},
     "engines": {"_core", "graph", "optable", "reference", "turns"},
     "foreign": set(),
-    "graph": {"optable"},
+    "graph": {"caching", "optable"},
     "initializers": {"graph", "optable"},
     "layers": {"regularizers", "arrays", "foreign", "graph", "initializers", "optable"},
     "losses": {"class_losses", "loss_base", "value_losses"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "layer_ops": {"_core", "optable", "reference"},
     "ops": {"_core", "loss_ops", "layer_ops", "optable", "reference"},
     "optable": {"tables"},
-    "tables": set(),
+    "tables": {"caching"},
     "optimizers": {"lbfgs", "optable", "schedules"},
     "paths": set(),
     "schedules": {"arrays"},

@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from nncore.caching import cached_property
 from nncore.optable import OPS, AttrValue, Shape
 
 __all__ = ["Function", "Graph", "GraphBuilder", "InitializerSpec", "Node", "Owner", "ParameterSpec", "freeze"]

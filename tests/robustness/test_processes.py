@@ -15,6 +15,7 @@ import pytest
 
 import nncore as nn
 import processes
+from nncore.caching import cached_property
 
 LIMIT = 120  # seconds, after which a child hangs
 
@@ -96,6 +97,34 @@ def test_forks_while_another_thread_trains(expected):
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this system")
+def test_a_fork_while_another_thread_computes_an_attribute():
+    """Python 3.11's `functools.cached_property` has a lock for all instances, which would stay locked in the child."""
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        @cached_property
+        def value(self) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                started.set()
+                go_on.wait(LIMIT)
+            return 3
+
+    thread = threading.Thread(target=lambda: Slow().value)
+    thread.start()
+    assert started.wait(LIMIT)
+    child = os.fork()
+    if child == 0:
+        os._exit(Slow().value)
+    end = time.monotonic() + LIMIT
+    while (found := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    go_on.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(found[1]) == 3
+    assert found[0] == child
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -6,13 +6,13 @@ import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nncore.arrays import Array
+from nncore.caching import cached_property
 from nncore.layers import Activation, BatchNorm, Dense, Dropout, Input, Layer
 from nncore.losses import Loss
 from nncore.optimizers import Optimizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
+from nncore.caching import cached_property
 from nncore.tables.rows import Attr, Attrs, AttrValue, Row, Shape, row_of, table
 
 __all__ = ["LOSSES", "Loss", "LossSpec"]

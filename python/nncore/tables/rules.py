@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
 
+from nncore.caching import cached_property
 from nncore.tables.rows import Attr, Attrs, AttrValue, Row, row_of, table
 
 __all__ = ["EXTRA_STATES", "RULES", "EncodedRule", "GroupSpec", "Rule", "RuleSpec", "state_index"]
