@@ -51,6 +51,11 @@ class WithoutPython {
   PyThreadState* thread_;
 };
 
+// A NumPy array and no subclass: what is masked in a masked array would count.
+inline bool is_array(pybind11::handle x) {
+  return Py_TYPE(x.ptr()) == reinterpret_cast<PyTypeObject*>(pybind11::detail::npy_api::get().PyArray_Type_);
+}
+
 template <class T>
 bool has_type(const pybind11::array& array) {
   // Nearly always the one descriptor that NumPy has for the type; comparing others takes longer.

@@ -49,9 +49,7 @@ using RuleArgument =
 // Samples of `shape` in an array that the engine reads as it lies; nothing for all that has to be converted or refused.
 template <class Extents>
 std::optional<SampleArray> plain_samples(const py::object& object, const Extents& shape) {
-  // No subclass: what is masked in a masked array would count.
-  if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(py::detail::npy_api::get().PyArray_Type_))
-    return std::nullopt;
+  if (!is_array(object)) return std::nullopt;
   const auto array = py::reinterpret_borrow<py::array>(object);
   const std::optional<Source> source = find_source(array.dtype());
   if (!source || !(array.flags() & py::array::c_style) || array.ndim() != static_cast<py::ssize_t>(shape.size()) + 1)
@@ -85,8 +83,8 @@ class PyEngine {
     for (const int i : outputs) output_shapes_.push_back(graph.nodes.at(static_cast<size_t>(i)).shape);
     parameter_count_ = parameters.size();
     engine_ = make_engine(graph, dtype_.equal(py::dtype::of<double>()), seed);
-    const Buffer<char> room(
-        4096);  // pybind11 will need some bytes to note the object, and cannot do without: there are some
+    // pybind11 will need some bytes to note the object, and cannot do without: there are some.
+    const Buffer<char> room(4096);
   }
 
   void hold() {

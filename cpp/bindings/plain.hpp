@@ -12,7 +12,7 @@ namespace nncore {
 
 // The array that `x` is, if it is a NumPy array, no subclass, of float or double as this machine has them.
 inline std::optional<pybind11::array> native_array(pybind11::handle x) {
-  if (Py_TYPE(x.ptr()) != reinterpret_cast<PyTypeObject*>(pybind11::detail::npy_api::get().PyArray_Type_)) return {};
+  if (!is_array(x)) return {};
   auto array = pybind11::reinterpret_borrow<pybind11::array>(x);
   if (!has_type<float>(array) && !has_type<double>(array)) return {};
   return array;

@@ -81,10 +81,10 @@ class ForkAwareMutex {
 
   std::mutex mutex_;
   std::atomic<unsigned> forks_{fork_count()};
-  std::atomic<std::thread::id> owner_{
-      std::thread::id()};  // a thread that has locked it already is refused, not left waiting
-  int holds_ = 0;          // that have not been released; the owner's, as is what follows
-  bool locked_ = false;    // inside such a hold
+  // A thread that has locked it already is refused, not left waiting.
+  std::atomic<std::thread::id> owner_{std::thread::id()};
+  int holds_ = 0;        // that have not been released; the owner's, as is what follows
+  bool locked_ = false;  // inside such a hold
 };
 
 // What a thread of a parallel region knows of it.

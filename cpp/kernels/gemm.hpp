@@ -139,7 +139,8 @@ void pack_strips(typename V::T* packed, size_t pitch, const typename V::T* a, pt
     const T* from = a + static_cast<ptrdiff_t>(first) * a_row;
     size_t i = 0;
     if (a_k == 1 && height > 2) {
-      // Squares are transposed. Where the strip is narrower, what a store writes beyond a step the next step overwrites.
+      // Squares are transposed, which pays for more than two rows. Where the strip is narrower, what a store writes beyond
+      // a step the next step overwrites.
       constexpr size_t kBlocks = (kMaxRows + kLanes - 1) / kLanes;
       for (; i + kLanes <= k; i += kLanes) {
         V rows[kBlocks][kLanes];

@@ -13,7 +13,7 @@ from nncore.foreign import as_array
 from nncore.frames import is_table, table_as_array
 from nncore.optable import Shape
 
-__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "flag", "number", "positive", "real"]
+__all__ = ["Array", "as_rows", "batch_shape", "check_finite", "check_sample_shape", "positive", "real"]
 
 Array = npt.NDArray[Any]
 
@@ -43,28 +43,6 @@ def real(value: npt.ArrayLike, what: str) -> Array:
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     return array.view(np.uint8) if array.dtype.kind == "b" else array
-
-
-def number(value: float, what: str) -> float:
-    """`value` as a float.
-
-    Raises:
-        TypeError: no number; messages call it `what`.
-        ValueError: an integer that is too large for one.
-    """
-    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{what}: expected a number, got {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{what}: expected a number that fits float64, got {value!r}") from None
-
-
-def flag(value: bool, what: str) -> bool:
-    """`value` as a bool; a TypeError that calls it `what` unless it is one."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{what}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 def positive(value: int, what: str) -> int:

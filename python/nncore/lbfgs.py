@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import Array, number, real
+from nncore.arrays import Array, real
+from nncore.scalars import number
 
 if TYPE_CHECKING:
     from nncore.engines.base import Engine

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nncore.arrays import Array, flag, real
+from nncore.arrays import Array, real
 from nncore.functional import Structured
 from nncore.network import check_groups
 from nncore.optimizers import Optimizer
 from nncore.saving import Storable
+from nncore.scalars import flag
 
 __all__ = ["Steppable"]
 

@@ -210,34 +210,22 @@ class Network(Layer):
             RuntimeError: the model is being trained in another thread.
         """
         with self._turns.take("compile", within=True):
-            self._compile(optimizer, loss, metrics, engine, dtype, seed, loss_weights)
-
-    def _compile(
-        self,
-        optimizer: str | Optimizer | LBFGS,
-        loss: Structured,
-        metrics: Structured,
-        engine: str,
-        dtype: npt.DTypeLike,
-        seed: int,
-        loss_weights: Structured,
-    ) -> None:
-        self._need_own_weights("compile")
-        chosen = optimizers.get(optimizer)
-        wanted = objectives(loss, loss_weights, metrics, self._outputs)
-        graph = None if self._thawed is None else frozen(self._thawed, self._owners)
-        made = engines.create(engine, ANY_GRAPH if graph is None else graph, dtype, seed)
-        if graph is not None:
-            wanted = _fitted(wanted, graph)
-            check_groups(chosen, graph)
-            weights = self._weights if self._engine is None else self.get_weights()
-            _initialize(made, weights)
-        self._optimizer, self._objectives, self._steps = chosen, wanted, None
-        self._short = None
-        self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
-        self._engine, self._graph = None if graph is None else made, graph
-        self._epochs, self._forward_rows, self._has_gradients = 0, None, False
-        self._memory = None
+            self._need_own_weights("compile")
+            chosen = optimizers.get(optimizer)
+            wanted = objectives(loss, loss_weights, metrics, self._outputs)
+            graph = None if self._thawed is None else frozen(self._thawed, self._owners)
+            made = engines.create(engine, ANY_GRAPH if graph is None else graph, dtype, seed)
+            if graph is not None:
+                wanted = _fitted(wanted, graph)
+                check_groups(chosen, graph)
+                weights = self._weights if self._engine is None else self.get_weights()
+                _initialize(made, weights)
+            self._optimizer, self._objectives, self._steps = chosen, wanted, None
+            self._short = None
+            self._engine_name, self._dtype, self._seed = engine, made.dtype.name, made.seed
+            self._engine, self._graph = None if graph is None else made, graph
+            self._epochs, self._forward_rows, self._has_gradients = 0, None, False
+            self._memory = None
 
     @property
     def engine(self) -> Engine:

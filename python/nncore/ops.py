@@ -22,13 +22,14 @@ from nncore.loss_ops import *  # noqa: F403 - the names that its __all__ has
 from nncore.loss_ops import contiguous
 from nncore.optable import OPS, RULES, AttrValue
 from nncore.reference import piecewise, smooth
-from nncore.reference.arrays import Array, alike, as_flag, as_float, as_floats, check_out, deliver
+from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out, deliver
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
 from nncore.reference.merging import check_axis, check_several, several, term_count
 from nncore.reference.optimizers import check_arrays, check_iteration
 from nncore.reference.products import check_shape
 from nncore.reference.random import check_stream, words
 from nncore.reference.slopes import mean_slope, slope_arrays
+from nncore.scalars import flag
 
 if TYPE_CHECKING:  # the functions that are made of their rows in the op table
     from nncore.reference.piecewise import *  # noqa: F403
@@ -279,7 +280,7 @@ def rrelu(
     step: int = 0,
     out: Array | None = None,
 ) -> Array:
-    if not as_flag("training", training):
+    if not flag(training, "training"):
         return _elementwise("leaky_relu", x, _encoded("leaky_relu", negative_slope=mean_slope(lower, upper)), out)
     x = as_float("x", x)
     return _random_slopes(x, x, lower, upper, seed, node, step, out)
@@ -299,7 +300,7 @@ def rrelu_backward(
     step: int = 0,
     out: Array | None = None,
 ) -> Array:
-    if not as_flag("training", training):
+    if not flag(training, "training"):
         slope = _encoded("leaky_relu", negative_slope=mean_slope(lower, upper))
         return _elementwise_backward("leaky_relu", x, y, dy, slope, out)
     x, y, dy = alike(x=x, y=y, dy=dy)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nncore.arrays import number
+from nncore.scalars import number
 
 __all__ = ["L1", "L1L2", "L2", "MaxNorm", "get", "get_constraint"]
 

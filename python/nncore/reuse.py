@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy.typing as npt
 
 from nncore import engines, state
-from nncore.arrays import flag, real
+from nncore.arrays import real
 from nncore.graph import freeze
 from nncore.history import History
 from nncore.layers import Layer
 from nncore.lbfgs import LBFGS, Memory
 from nncore.network import ANY_GRAPH, Network, frozen
+from nncore.scalars import flag
 from nncore.turns import ForkAwareLock, Turns
 
 __all__ = ["Reusable"]

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import number
+from nncore.scalars import number
 
 __all__ = [
     "Constant",

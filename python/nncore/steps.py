@@ -149,45 +149,32 @@ class Steps:
             FloatingPointError: a loss is NaN or infinite; nothing has changed, as with whatever the user's code raises.
         """
         with self._engine.held():
-            return self._run(update, x, target, sample_weight, order, start, batch_size, sums)
-
-    def _run(
-        self,
-        update: tuple[RuleSpec, Sequence[float]] | None,
-        x: Array | Columns,
-        target: Array | Columns,
-        sample_weight: Array | Columns | None,
-        order: Order | None,
-        start: int,
-        batch_size: int,
-        sums: Sequence[Sequence[float]],
-    ) -> StepResult:
-        stop = min(start + batch_size, len(x) if order is None else len(order))
-        rows: Any = slice(start, stop) if order is None else order[start:stop]
-        inputs, targets = [a for a in columns(x[rows]) if a is not None], columns(target[rows])
-        weights = [None] * len(targets) if sample_weight is None else columns(sample_weight[rows])
-        engine, draws = self._engine, self._engine.draws
-        *sums, (penalties, samples) = sums or [(0.0, 0.0)]
-        penalty = engine.penalty()
-        kept = {p: engine.get_parameter(p) for p in self._learnt} if update else {}
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
-                outputs = engine.forward(inputs, update is not None)
-                results = self._results(outputs, targets, weights, sums, f"samples {start} to {stop - 1}")
-                before = [part[-2] for part in sums] if sums else [0.0] * len(results)
-                teaches = any(result.loss_weight > weight for result, weight in zip(results, before, strict=True))
-                if update is not None:
-                    engine.backward(self._gradients(outputs, targets, weights))
-                    if teaches:  # a batch that weighs nothing changes nothing
-                        engine.update(*update)
-        except BaseException:
-            engine.draws = draws
-            engine.assign(kept)
-            raise
-        if update is None:
-            self._measure(outputs, targets, weights)
-        count = stop - start
-        return StepResult(stop, count, self._scores, results, (penalties + penalty * count, samples + count))
+            stop = min(start + batch_size, len(x) if order is None else len(order))
+            rows: Any = slice(start, stop) if order is None else order[start:stop]
+            inputs, targets = [a for a in columns(x[rows]) if a is not None], columns(target[rows])
+            weights = [None] * len(targets) if sample_weight is None else columns(sample_weight[rows])
+            engine, draws = self._engine, self._engine.draws
+            *sums, (penalties, samples) = sums or [(0.0, 0.0)]
+            penalty = engine.penalty()
+            kept = {p: engine.get_parameter(p) for p in self._learnt} if update else {}
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss, and is refused there
+                    outputs = engine.forward(inputs, update is not None)
+                    results = self._results(outputs, targets, weights, sums, f"samples {start} to {stop - 1}")
+                    before = [part[-2] for part in sums] if sums else [0.0] * len(results)
+                    teaches = any(result.loss_weight > weight for result, weight in zip(results, before, strict=True))
+                    if update is not None:
+                        engine.backward(self._gradients(outputs, targets, weights))
+                        if teaches:  # a batch that weighs nothing changes nothing
+                            engine.update(*update)
+            except BaseException:
+                engine.draws = draws
+                engine.assign(kept)
+                raise
+            if update is None:
+                self._measure(outputs, targets, weights)
+            count = stop - start
+            return StepResult(stop, count, self._scores, results, (penalties + penalty * count, samples + count))
 
     def _results(
         self, outputs: Sequence[Array], targets: Given, weights: Given, sums: Sequence[Sequence[float]], where: str

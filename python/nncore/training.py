@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import flag, number, positive
+from nncore.arrays import positive
 from nncore.callbacks.base import Callback, CallbackList, Logs
 from nncore.feeds import ArrayFeed, Feed, LoaderFeed, Totals
 from nncore.history import History
@@ -22,6 +22,7 @@ from nncore.lbfgs import LBFGS
 from nncore.network import generator
 from nncore.objectives import Columns
 from nncore.progress import Progress, check_verbose
+from nncore.scalars import flag, number
 from nncore.weighting import ClassWeight, check_class_weight
 
 if TYPE_CHECKING:

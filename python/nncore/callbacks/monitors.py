@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from nncore import arrays
+from nncore import scalars
 from nncore.arrays import positive
 from nncore.callbacks.base import Callback, Logs
 
@@ -258,7 +258,7 @@ def learning_rate(callback: Callback) -> float:
 
 def number(callback: Callback, name: str, value: object) -> float:
     """An option as a finite number >= 0."""
-    checked: float = arrays.number(cast(Any, value), f"{name} of {type(callback).__name__}")
+    checked: float = scalars.number(cast(Any, value), f"{name} of {type(callback).__name__}")
     if not 0 <= checked < math.inf:
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number >= 0, got {value!r}")
     return checked
@@ -268,7 +268,7 @@ def reference(callback: Callback, name: str, value: object) -> float | None:
     """An option as a finite number to compare with, or None."""
     if value is None:
         return None
-    checked: float = arrays.number(cast(Any, value), f"{name} of {type(callback).__name__}")
+    checked: float = scalars.number(cast(Any, value), f"{name} of {type(callback).__name__}")
     if not math.isfinite(checked):
         raise ValueError(f"{name} of {type(callback).__name__}: expected a finite number or None, got {value!r}")
     return checked

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import flag
 from nncore.data.groups import Array, Given, Group, as_arrays, common_length, integer, take
 from nncore.foreign import as_array
+from nncore.scalars import flag
 
 __all__ = ["DataLoader"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncore.arrays import number
 from nncore.foreign import as_array
+from nncore.scalars import number
 
 __all__ = ["train_test_split"]
 

@@ -14,11 +14,9 @@ __all__ = [
     "Array",
     "alike",
     "as_array",
-    "as_flag",
     "as_float",
     "as_floats",
     "as_integer",
-    "as_number",
     "as_shape",
     "check_out",
     "deliver",
@@ -82,13 +80,6 @@ def alike(**values: npt.ArrayLike) -> list[Array]:
     return arrays
 
 
-def as_flag(name: str, value: bool) -> bool:
-    """`value` as a bool; a TypeError unless it is one."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
-
-
 def as_integer(name: str, value: int, low: int = -(2**63), high: int = 2**63 - 1) -> int:
     """`value` as an int in [low, high].
 
@@ -105,16 +96,6 @@ def as_integer(name: str, value: int, low: int = -(2**63), high: int = 2**63 - 1
     if not low <= number <= high:
         raise ValueError(f"{name}: expected an integer in [{low}, {high}], got {value!r}")
     return number
-
-
-def as_number(name: str, value: float) -> float:
-    """`value` as a float; a TypeError unless it is a real number."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, (bool, np.timedelta64)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name}: expected a number that fits float64, got {value!r}") from None
 
 
 def as_shape(name: str, value: Sequence[int], low: int = 0) -> tuple[int, ...]:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from nncore.reference.arrays import Array, alike, as_flag, as_float, as_floats, as_number, deliver, sum_over
+from nncore.reference.arrays import Array, alike, as_float, as_floats, deliver, sum_over
 from nncore.reference.piecewise import leaky_relu, leaky_relu_backward
 from nncore.reference.random import stream
+from nncore.scalars import flag, number
 
 __all__ = ["prelu", "prelu_backward", "rrelu", "rrelu_backward"]
 
@@ -89,7 +90,7 @@ def rrelu(
     array([[-4.,  2.]])
     """
     x = as_float("x", x)
-    if not as_flag("training", training):
+    if not flag(training, "training"):
         return leaky_relu(x, mean_slope(lower, upper), out=out)
     return deliver(x * _drawn(x, lower, upper, seed, node, step), out)
 
@@ -113,14 +114,14 @@ def rrelu_backward(
     array([[0.25, 1.  ]])
     """
     x, y, dy = alike(x=x, y=y, dy=dy)
-    if not as_flag("training", training):
+    if not flag(training, "training"):
         return leaky_relu_backward(x, y, dy, mean_slope(lower, upper), out=out)
     return deliver(dy * _drawn(x, lower, upper, seed, node, step), out)
 
 
 def mean_slope(lower: float, upper: float) -> float:
     """The mean of the bounds; a ValueError unless 0 <= lower <= upper."""
-    lower, upper = (as_number(name, value) for name, value in (("lower", lower), ("upper", upper)))
+    lower, upper = (number(value, name) for name, value in (("lower", lower), ("upper", upper)))
     if not 0 <= lower <= upper < math.inf:
         raise ValueError(f"lower: expected a number in [0, upper], upper is {upper}, got {lower}")
     return (lower + upper) / 2
