@@ -12,7 +12,8 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import timeit
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "ops.md"
 BEGIN, END = "<!-- ops: begin (benchmarks/op_table.py writes up to the end mark) -->", "<!-- ops: end -->"
 SIZE = 1_000_000
+ROUNDS = 5  # in which the contenders take turns
+REST = 0.01  # seconds; threads of the other contender, which wait for work in a loop, would take a core from this one
 NO_PEER = "no peer"
 HEADS = ("name", "equation", "domain", "options", "tolerance", "error float32", "error float64", "forward", "backward")
 
@@ -173,13 +176,10 @@ def op_times(case: Any, oracle: Callable[..., Any] | None, repeats: int) -> list
     arrays = case.arrays(shapes, "float32")
     y = case.forward(ops, arrays, attrs)
     dy = np.random.default_rng(0).standard_normal(y.shape).astype("float32")
-    own = (
-        least(lambda: case.forward(ops, arrays, attrs), repeats),
-        least(lambda: case.backward(ops, arrays, y, dy, attrs), repeats),
-    )
+    calls = [lambda: case.forward(ops, arrays, attrs), lambda: case.backward(ops, arrays, y, dy, attrs)]
     function = peers().get(case.name, oracle)
     if function is None:
-        return [cell(t, None) for t in own]
+        return [cell(call, None, repeats) for call in calls]
     tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
     result = function(*tensors, **attrs)
 
@@ -187,11 +187,9 @@ def op_times(case: Any, oracle: Callable[..., Any] | None, repeats: int) -> list
         with torch.no_grad():
             function(*tensors, **attrs)
 
-    back = None
-    if result.requires_grad:
-        d = torch.tensor(dy)
-        back = least(lambda: torch.autograd.grad(result, tensors, d, retain_graph=True), repeats)
-    return [cell(own[0], least(forward, repeats)), cell(own[1], back)]
+    d = torch.tensor(dy)
+    back = (lambda: torch.autograd.grad(result, tensors, d, retain_graph=True)) if result.requires_grad else None
+    return [cell(calls[0], forward, repeats), cell(calls[1], back, repeats)]
 
 
 def loss_row(case: Any, repeats: int) -> list[str]:  # noqa: ANN401
@@ -237,12 +235,12 @@ def loss_times(case: Any, oracle: Callable[..., Any], repeats: int) -> list[str]
         with torch.no_grad():
             oracle(tensor, target, **options)
 
+    def backward() -> None:
+        torch.autograd.grad(loss, tensor, retain_graph=True)
+
     return [
-        cell(least(lambda: case.forward(ops, (x, t), attrs), repeats), least(forward, repeats)),
-        cell(
-            least(lambda: case.backward(ops, (x, t), attrs), repeats),
-            least(lambda: torch.autograd.grad(loss, tensor, retain_graph=True), repeats),
-        ),
+        cell(lambda: case.forward(ops, (x, t), attrs), forward, repeats),
+        cell(lambda: case.backward(ops, (x, t), attrs), backward, repeats),
     ]
 
 
@@ -268,11 +266,7 @@ def rule_row(case: Any, repeats: int) -> list[str]:  # noqa: ANN401
     tensor = torch.tensor(arrays[0], requires_grad=True)
     tensor.grad = torch.tensor(arrays[1])
     peer = cls([tensor], **options)
-    return [
-        *cells,
-        cell(least(lambda: case.step(ops, arrays, case.attrs[0]), repeats), least(peer.step, repeats)),
-        "",
-    ]
+    return [*cells, cell(lambda: case.step(ops, arrays, case.attrs[0]), peer.step, repeats), ""]
 
 
 def rule_error(case: Any, oracle: Any, dtype: str) -> float:  # noqa: ANN401
@@ -339,22 +333,17 @@ def short(number: float) -> str:
     return f"{number:.0e}" if number else "0"
 
 
+def cell(own: Callable[[], object], peer: Callable[[], object] | None, repeats: int) -> str:
+    """The least time of `own` in microseconds, and how many times as long the peer takes; the two take turns."""
+    calls = [own] if peer is None else [own, peer]
+    times = np.array([[least(call, math.ceil(repeats / ROUNDS)) for call in calls] for _ in range(ROUNDS)]).min(axis=0)
+    return f"{times[0]:.0f}" if peer is None else f"{times[0]:.0f} ({times[1] / times[0]:.1f}x)"
+
+
 def least(call: Callable[[], object], repeats: int) -> float:
     """The least time of a call, in microseconds."""
-    return min(_times(call, repeats)) * 1e6
-
-
-def _times(call: Callable[[], object], repeats: int) -> Iterator[float]:
-    call()
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        yield time.perf_counter() - start
-
-
-def cell(own: float, peer: float | None) -> str:
-    """A time, and how many times as long the peer takes."""
-    return f"{own:.0f}" if peer is None else f"{own:.0f} ({peer / own:.1f}x)"
+    time.sleep(REST)
+    return min(timeit.repeat(call, number=1, repeat=repeats + 1)) * 1e6
 
 
 if __name__ == "__main__":

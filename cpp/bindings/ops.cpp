@@ -273,6 +273,24 @@ void philox_of(const py::array& counters, const py::array& keys, const py::array
                           contiguous<uint32_t>(keys, "keys"), static_cast<size_t>(n));
 }
 
+// Class indices as the kernels take them, -1 where they are `ignored`, and whether any is; nothing where another is not in
+// [0, classes).
+std::optional<std::pair<py::array_t<int32_t>, bool>> class_indices_of(const py::array& target, int64_t classes,
+                                                                      std::optional<int64_t> ignored) {
+  const auto* given = contiguous<int64_t>(target, "target");
+  py::array_t<int32_t> found(target.size());
+  int32_t* indices = found.mutable_data();
+  bool fits = true, some = false;
+  for (py::ssize_t i = 0; i < target.size(); ++i) {
+    const bool without = ignored && given[i] == *ignored;
+    fits &= without || (given[i] >= 0 && given[i] < classes);
+    some |= without;
+    indices[i] = without ? -1 : static_cast<int32_t>(given[i]);
+  }
+  if (!fits) return {};
+  return std::pair{std::move(found), some};
+}
+
 // Sum of the losses of rows [rows, n], unless only a gradient is asked for; fills the arrays that are given. See LossArgs.
 double loss_of(const std::string& name, const py::array& pred, const py::array& target, bool indices,
                const std::vector<double>& attrs, const std::vector<std::optional<py::array>>& arrays,
@@ -362,6 +380,7 @@ void register_ops(py::module_& module) {
   module.def("dense", &dense_of, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("out"), py::arg("activation"),
              py::arg("attrs"));
   module.def("philox4x32", &philox_of, py::arg("counters"), py::arg("keys"), py::arg("words"));
+  module.def("class_indices", &class_indices_of, py::arg("target"), py::arg("classes"), py::arg("ignored"));
   module.def("loss", &loss_of, py::arg("name"), py::arg("pred"), py::arg("target"), py::arg("indices"), py::arg("attrs"),
              py::arg("arrays"), py::arg("row_scale"), py::arg("row_loss"), py::arg("values"), py::arg("gradient"),
              py::arg("scale"));

@@ -98,14 +98,16 @@ void elementwise_loss_of(const LossArgs<typename V::T>& a) {
   for (size_t r = 0; r < a.rows; ++r) {
     const T* p = a.pred + r * a.ld_pred;
     const T* t = a.target + r * a.ld_target;
+    T* const dp = Gradient ? a.dpred + r * a.ld_dpred : nullptr;
+    T* const values = Value && a.values ? a.values + r * a.n : nullptr;
     const V scale = V::set1(scale_of(a, r));
     DoubleSum<V> sum;
     row_each<V>(a.n, [&](size_t j, size_t lanes) {
       V value, gradient;
       f.both(load_lanes<V>(p + j, lanes), load_lanes<V>(t + j, lanes), j, lanes, value, gradient);
-      if (Gradient) store_lanes(gradient * scale, a.dpred + r * a.ld_dpred + j, lanes);
+      if (Gradient) store_lanes(gradient * scale, dp + j, lanes);
       if (!Value) return;
-      if (a.values) store_lanes(value, a.values + r * a.n + j, lanes);
+      if (values) store_lanes(value, values + j, lanes);
       sum.add(value, lanes);
     });
     if (Gradient) clear_if_without_share<V>(a, r);

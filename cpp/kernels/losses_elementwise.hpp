@@ -36,10 +36,9 @@ struct Huber {
   V delta;
   explicit Huber(const LossArgs<typename V::T>& a) : delta(V::set1(static_cast<typename V::T>(a.attrs[1]))) {}
   void both(V p, V t, size_t, size_t, V& value, V& gradient) const {
-    const V d = p - t, size = abs(d), half = V::set1(0.5f);
-    const auto near = size <= delta;
-    value = select(near, half * d * d, delta * fnma(half, delta, size));
-    gradient = select(near, d, copysign(delta, d));
+    const V d = p - t, size = abs(d), near = min(delta, size);
+    value = near * fnma(V::set1(0.5f), near, size);
+    gradient = copysign(near, d);
   }
 };
 
@@ -48,12 +47,13 @@ template <class V>
 struct SmoothL1 {
   static constexpr const char* kName = "smooth_l1";
   V beta;
-  explicit SmoothL1(const LossArgs<typename V::T>& a) : beta(V::set1(static_cast<typename V::T>(a.attrs[1]))) {}
+  // A beta of 0 is one that no difference but 0 is below.
+  explicit SmoothL1(const LossArgs<typename V::T>& a)
+      : beta(max(V::set1(smallest_normal<typename V::T>()), V::set1(static_cast<typename V::T>(a.attrs[1])))) {}
   void both(V p, V t, size_t, size_t, V& value, V& gradient) const {
-    const V d = p - t, size = abs(d), half = V::set1(0.5f), slope = d / beta;
-    const auto near = size < beta;
-    value = select(near, half * d * slope, fnma(half, beta, size));
-    gradient = select(near, slope, select(is_zero(d), V::set1(0), copysign(V::set1(1), d)));
+    const V d = p - t, size = abs(d), near = min(beta, size), slope = near / beta;
+    value = slope * fnma(V::set1(0.5f), near, size);
+    gradient = copysign(slope, d);
   }
 };
 

@@ -8,58 +8,80 @@ namespace {
 // log sum exp(p) - p[index], or sum over j of q[j] (log sum exp(p) - p[j]); gradient softmax(p) sum(q) - q. In general
 // q[j] = weight[j] ((1 - s) t[j] + s / n), with label smoothing s and t one-hot where the target is an index.
 template <class V>
-void cross_entropy(const LossArgs<typename V::T>& a) {
+struct CrossEntropy {
   using T = typename V::T;
-  const T smoothing = static_cast<T>(a.attrs[2]), kept = 1 - smoothing;
-  const T* weights = a.arrays[0];
+  const LossArgs<T>& a;
+  const T smoothing, kept;
+  const bool spread;  // q is more than its column `index`
   T shares[V::kLanes];
-  for (T& share : shares) share = smoothing / static_cast<T>(a.n);
-  const bool spread = a.target || smoothing != 0;  // q is more than its column `index`
 
-  for (size_t r = 0; r < a.rows; ++r) {
-    const T* p = a.pred + r * a.ld_pred;
-    const T* t = a.target ? a.target + r * a.ld_target : nullptr;
-    T* dp = a.dpred ? a.dpred + r * a.ld_dpred : nullptr;
-    if (!t && a.index[r] < 0) {
-      ignore_row<V>(a, r);
-      continue;
-    }
-    const T m = row_max<V>(p, a.n);
-    const T s = row_sum_exp<V>(p, m, a.n, [&](V e, size_t j, size_t lanes) {
-      if (dp) store_lanes(e, dp + j, lanes);
-    });
-    const T log_sum = a.row_loss ? scalar_log<V>(s) : 0;
-    const auto column = [&](size_t j, size_t lanes) {  // q, without what an index adds
+  explicit CrossEntropy(const LossArgs<T>& args)
+      : a(args), smoothing(static_cast<T>(a.attrs[2])), kept(1 - smoothing), spread(a.target || smoothing != 0) {
+    for (T& share : shares) share = smoothing / static_cast<T>(a.n);
+  }
+
+  // q of row r at (column, lanes), without what an index adds. It holds copies, as stores could change what `a` points to.
+  auto target(size_t r) const {
+    return [t = a.target ? a.target + r * a.ld_target : nullptr, weights = a.arrays[0], given = V::set1(kept),
+            share = smoothing != 0 ? shares : nullptr](size_t j, size_t lanes) {
       V q = t ? load_lanes<V>(t + j, lanes) : V::set1(0);
-      if (smoothing != 0) q = fma(q, V::set1(kept), load_lanes<V>(shares, lanes));
+      if (share) q = fma(q, given, load_lanes<V>(share, lanes));
       return weights ? q * load_lanes<V>(weights + j, lanes) : q;
     };
-    const T at_index = t ? 0 : weights ? kept * weights[a.index[r]] : kept;
+  }
+  // Row r with its largest prediction m; `at_index` is what the index adds to q.
+  double value(size_t r, T m, T log_sum, T at_index) const {
+    const T* p = a.pred + r * a.ld_pred;
     double loss = 0;
-    T total = at_index;
     if (at_index != 0) loss = static_cast<double>(at_index * (log_sum - (p[a.index[r]] - m)));
-    if (spread) {
-      total += row_sum<V>(a.n, column);
-    }
-    if (spread && a.row_loss) {
-      DoubleSum<V> sum;
-      row_each<V>(a.n, [&](size_t j, size_t lanes) {
-        // A class of no weight costs nothing, not even 0 * inf.
-        const V q = column(j, lanes), minus_log = V::set1(log_sum) - (load_lanes<V>(p + j, lanes) - V::set1(m));
-        sum.add(select(is_zero(q), V::set1(0), q * minus_log), lanes);
-      });
-      loss += sum.total();
-    }
-    put_loss(a, r, loss);
-    if (!dp) continue;
-    const T scale = scale_of(a, r);
-    const V weight = V::set1(scale * total / s);
-    row_map<V>(dp, a.n, [&](size_t j, size_t lanes) {
-      const V softmax = load_lanes<V>(dp + j, lanes) * weight;
-      return spread ? fnma(column(j, lanes), V::set1(scale), softmax) : softmax;
+    if (!spread) return loss;
+    DoubleSum<V> sum;
+    row_each<V>(a.n, [&sum, p, q = target(r), m = V::set1(m), log_sum = V::set1(log_sum)](size_t j, size_t lanes) {
+      const V share = q(j, lanes), minus_log = log_sum - (load_lanes<V>(p + j, lanes) - m);
+      // A class of no weight costs nothing, not even 0 * inf.
+      sum.add(select(is_zero(share), V::set1(0), share * minus_log), lanes);
     });
-    if (!t) dp[a.index[r]] -= scale * at_index;
+    return loss + sum.total();
+  }
+  // Of row r, in whose place exp(p - m) lies, with the sum s.
+  void gradient(size_t r, T s, T at_index) const {
+    T* dp = a.dpred + r * a.ld_dpred;
+    const T scale = scale_of(a, r);
+    if (spread) {
+      const auto q = target(r);
+      const V weight = V::set1(scale * (at_index + row_sum<V>(a.n, q)) / s), factor = V::set1(scale);
+      row_map<V>(dp, a.n,
+                 [=](size_t j, size_t lanes) { return fnma(q(j, lanes), factor, load_lanes<V>(dp + j, lanes) * weight); });
+    } else {
+      const V weight = V::set1(scale * at_index / s);
+      row_map<V>(dp, a.n, [=](size_t j, size_t lanes) { return load_lanes<V>(dp + j, lanes) * weight; });
+    }
+    if (a.index) dp[a.index[r]] -= scale * at_index;
     clear_if_without_share<V>(a, r);
+  }
+};
+
+template <class V>
+void cross_entropy(const LossArgs<typename V::T>& a) {
+  using T = typename V::T;
+  const CrossEntropy<V> f(a);
+  const size_t most = RowGroup<V>::size(a.n);
+  for (size_t first = 0; first < a.rows; first += most) {
+    const size_t rows = a.rows - first < most ? a.rows - first : most;
+    RowGroup<V> group(a.pred + first * a.ld_pred, rows, a.n, a.ld_pred, [&](size_t i, V e, size_t j, size_t lanes) {
+      if (a.dpred) store_lanes(e, a.dpred + (first + i) * a.ld_dpred + j, lanes);
+    });
+    if (a.row_loss) group.take_logarithms();
+    for (size_t i = 0; i < rows; ++i) {
+      const size_t r = first + i;
+      if (a.index && a.index[r] < 0) {
+        ignore_row<V>(a, r);
+        continue;
+      }
+      const T at_index = !a.index ? 0 : a.arrays[0] ? f.kept * a.arrays[0][a.index[r]] : f.kept;
+      if (a.row_loss) a.row_loss[r] = f.value(r, group.most[i], group.log_sum[i], at_index);
+      if (a.dpred) f.gradient(r, group.sum[i], at_index);
+    }
   }
 }
 

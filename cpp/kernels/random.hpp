@@ -48,7 +48,7 @@ inline void philox_blocks(uint32_t* words, uint32_t first, uint32_t row, uint32_
   for (int i = 0; i < N; ++i) store_words(words + static_cast<size_t>(i) * kWordsOfVector, x0[i], x1[i], x2[i], x3[i]);
 }
 
-constexpr int kSideBySide = 4;
+constexpr int kSideBySide = 3;
 constexpr size_t kMostWords = kSideBySide * kWordsOfVector;
 
 // f(j, words, count) for the elements [j, j + count) of a row, with the random words that belong to them; count is at most
@@ -71,8 +71,12 @@ void for_each_words(size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32
 template <class V>
 void dropout_mask(typename V::T* mask, size_t n, uint64_t seed, uint32_t row, uint32_t step, uint32_t node,
                   uint32_t threshold, typename V::T scale) {
-  for_each_words(n, seed, row, step, node, [&](size_t j, const uint32_t* words, size_t count) {
-    for (size_t i = 0; i < count; ++i) mask[j + i] = words[i] >= threshold ? scale : 0;
+  for_each_words(n, seed, row, step, node, [=](size_t j, const uint32_t* words, size_t count) {
+    // Copies, which no store can change: else the loop would be one of branches, not of vectors.
+    const uint32_t least = threshold;
+    const typename V::T kept = scale;
+    typename V::T* to = mask + j;
+    for (size_t i = 0; i < count; ++i) to[i] = words[i] >= least ? kept : 0;
   });
 }
 

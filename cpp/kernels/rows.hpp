@@ -20,7 +20,8 @@ template <class V>
 inline typename V::T max_lane(V v) {
   typename V::T lane[V::kLanes];
   v.store(lane);
-  for (int i = 1; i < V::kLanes; ++i) lane[0] = lane[0] < lane[i] || lane[i] != lane[i] ? lane[i] : lane[0];
+  for (int half = V::kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = lane[i] < lane[i + half] ? lane[i + half] : lane[i];
   return lane[0];
 }
 
@@ -139,12 +140,27 @@ inline V column_max(const typename V::T* x, size_t n, size_t ld, size_t lanes) {
   return m;
 }
 
+// What softmax needs of some rows: their largest elements, and the sums of exp(x - m) of each. Row by row one step waits
+// for the other; step by step the rows of a group overlap, and all their logarithms are one vector.
 template <class V>
-inline typename V::T scalar_log(typename V::T x) {
-  typename V::T lane[V::kLanes];
-  log(V::set1(x)).store(lane);
-  return lane[0];
-}
+struct RowGroup {
+  typename V::T most[V::kLanes] = {}, sum[V::kLanes], log_sum[V::kLanes];
+
+  // Rows that go together: few of long ones, which must not leave the first-level cache.
+  static size_t size(size_t n) { return n <= kShortRow ? V::kLanes : 1; }
+  // put(row, exp(x - m), j, lanes) for all elements of the rows x + i ld.
+  template <class Put>
+  RowGroup(const typename V::T* x, size_t rows, size_t n, size_t ld, Put put) {
+    for (size_t i = 0; i < V::kLanes; ++i) sum[i] = 1;
+    for (size_t i = 0; i < rows; ++i) most[i] = row_max<V>(x + i * ld, n);
+    for (size_t i = 0; i < rows; ++i)
+      sum[i] = row_sum_exp<V>(x + i * ld, most[i], n, [&](V e, size_t j, size_t lanes) { put(i, e, j, lanes); });
+  }
+  void take_logarithms() { log(V::load(sum)).store(log_sum); }
+
+ private:
+  static constexpr size_t kShortRow = 256;
+};
 
 // y[j] = f(j, lanes) over a row.
 template <class V, class F>
@@ -158,10 +174,14 @@ template <class V>
 struct Softmax {
   using T = typename V::T;
   static constexpr const char* kName = "softmax";
-  static void forward(T* y, const T* x, size_t n) {
-    const T m = row_max<V>(x, n);
-    const T s = row_sum_exp<V>(x, m, n, [&](V e, size_t j, size_t lanes) { store_lanes(e, y + j, lanes); });
-    row_map<V>(y, n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) / V::set1(s); });
+  // Of as many rows as a group has.
+  static void forward(T* y, const T* x, size_t rows, size_t n, size_t ld) {
+    const RowGroup<V> group(x, rows, n, ld,
+                            [&](size_t i, V e, size_t j, size_t lanes) { store_lanes(e, y + i * ld + j, lanes); });
+    for (size_t i = 0; i < rows; ++i, y += ld) {
+      const V sum = V::set1(group.sum[i]);
+      row_map<V>(y, n, [&](size_t j, size_t lanes) { return load_lanes<V>(y + j, lanes) / sum; });
+    }
   }
   // dx = y (dy - sum(y dy))
   static void backward(T* dx, const T* y, const T* dy, size_t n) {
@@ -194,10 +214,13 @@ template <class V>
 struct LogSoftmax {
   using T = typename V::T;
   static constexpr const char* kName = "log_softmax";
-  static void forward(T* y, const T* x, size_t n) {
-    const T m = row_max<V>(x, n);
-    const T log_sum = scalar_log<V>(row_sum_exp<V>(x, m, n, [](V, size_t, size_t) {}));
-    row_map<V>(y, n, [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - V::set1(m)) - V::set1(log_sum); });
+  static void forward(T* y, const T* x, size_t rows, size_t n, size_t ld) {
+    RowGroup<V> group(x, rows, n, ld, [](size_t, V, size_t, size_t) {});
+    group.take_logarithms();
+    for (size_t i = 0; i < rows; ++i, x += ld, y += ld) {
+      const V m = V::set1(group.most[i]), log_sum = V::set1(group.log_sum[i]);
+      row_map<V>(y, n, [&](size_t j, size_t lanes) { return (load_lanes<V>(x + j, lanes) - m) - log_sum; });
+    }
   }
   // dx = dy - exp(y) sum(dy)
   static void backward(T* dx, const T* y, const T* dy, size_t n) {
@@ -223,7 +246,8 @@ struct LogSoftmax {
 
 template <class V, template <class> class F>
 void row_op_forward(typename V::T* y, const typename V::T* x, size_t rows, size_t n, size_t ld) {
-  for (size_t r = 0; r < rows; ++r) F<V>::forward(y + r * ld, x + r * ld, n);
+  const size_t most = RowGroup<V>::size(n);
+  for (size_t r = 0; r < rows; r += most) F<V>::forward(y + r * ld, x + r * ld, rows - r < most ? rows - r : most, n, ld);
 }
 
 template <class V, template <class> class F>

@@ -53,10 +53,13 @@ void rrelu_slopes(typename V::T* slopes, const typename V::T* x, size_t n, uint6
                   uint32_t node, double lower, double upper) {
   using T = typename V::T;
   const double range = (upper - lower) * 0x1p-24;
-  for_each_words(n, seed, row, step, node, [&](size_t j, const uint32_t* words, size_t count) {
+  for_each_words(n, seed, row, step, node, [=](size_t j, const uint32_t* words, size_t count) {
+    const double least = lower, span = range;  // copies, as in dropout_mask
+    const T* from = x + j;
+    T* to = slopes + j;
     for (size_t i = 0; i < count; ++i) {
-      const T slope = static_cast<T>(lower + range * static_cast<double>(static_cast<int32_t>(words[i] >> 8)));
-      slopes[j + i] = x[j + i] <= 0 ? slope : 1;
+      const T slope = static_cast<T>(least + span * static_cast<double>(static_cast<int32_t>(words[i] >> 8)));
+      to[i] = from[i] <= 0 ? slope : 1;
     }
   });
 }

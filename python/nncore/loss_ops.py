@@ -122,16 +122,23 @@ def _classes(
     t, values = as_array("target", target), "values" in row.targets
     if t.ndim == 1 or not values:
         check_rows(x, t, values)
-        check_indices(t, x.shape[1], options.get("ignore_index"))
-        ignored = t == options["ignore_index"] if "ignore_index" in row.attrs else np.zeros(t.shape, np.bool_)
-        if not ignored.any():
-            return x, np.ascontiguousarray(t, np.int32), w, None if w is None else w[t]
-        t = np.where(ignored, -1, t.astype(np.int64))
-        return x, np.ascontiguousarray(t, np.int32), w, np.where(ignored, 0.0, 1.0 if w is None else w[t])
+        t, some = _indices(t, x.shape[1], options.get("ignore_index"))
+        if not some:
+            return x, t, w, None if w is None else w[t]
+        return x, t, w, np.where(t < 0, 0.0, 1.0 if w is None else w[t])
     if t.shape != x.shape:
         raise ValueError(f"target: expected shape {x.shape[:1]} or {x.shape}, got {t.shape}")
     x, t = contiguous(input=x, target=t)
     return x, t, w, None
+
+
+def _indices(t: Array, classes: int, ignore_index: int | None) -> tuple[Array, bool]:
+    """Class indices as int32, -1 where they are ignored, and whether any is."""
+    if t.dtype == np.int64 and (found := _core.class_indices(np.ascontiguousarray(t), classes, ignore_index)):
+        return found
+    check_indices(t, classes, ignore_index)
+    ignored = np.zeros(t.shape, np.bool_) if ignore_index is None else t == ignore_index
+    return np.where(ignored, -1, t).astype(np.int32), bool(ignored.any())
 
 
 @lru_cache(maxsize=512, typed=True)  # typed: True is no number

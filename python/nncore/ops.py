@@ -143,6 +143,7 @@ def _elementwise_pair(name: str) -> tuple[Callable[..., Array], Callable[..., Ar
 for _name in (*piecewise.__all__, *smooth.__all__):
     if not _name.endswith("_backward"):
         globals()[_name], globals()[f"{_name}_backward"] = _elementwise_pair(_name)
+identity_backward = reference.identity_backward  # computes nothing
 
 
 def _along_axis(name: str, x: npt.ArrayLike, axis: int, out: Array | None) -> Array:
