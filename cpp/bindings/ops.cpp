@@ -1,4 +1,7 @@
 // Bindings of the kernels as functions on arrays; nncore/ops.py checks and converts before it calls them.
+#include <algorithm>
+#include <utility>
+
 #include "bindings/bindings.hpp"
 #include "bindings/plain.hpp"
 #include "core/cpu.hpp"
@@ -280,14 +283,19 @@ std::optional<std::pair<py::array_t<int32_t>, bool>> class_indices_of(const py::
   const auto* given = contiguous<int64_t>(target, "target");
   py::array_t<int32_t> found(target.size());
   int32_t* indices = found.mutable_data();
-  bool fits = true, some = false;
-  for (py::ssize_t i = 0; i < target.size(); ++i) {
-    const bool without = ignored && given[i] == *ignored;
-    fits &= without || (given[i] >= 0 && given[i] < classes);
-    some |= without;
-    indices[i] = without ? -1 : static_cast<int32_t>(given[i]);
+  const py::ssize_t n = target.size();
+  const auto count = static_cast<uint64_t>(classes);
+  bool fit = true, some = false;
+  for (py::ssize_t i = 0; i < n; ++i) {
+    indices[i] = static_cast<int32_t>(given[i]);
+    fit &= static_cast<uint64_t>(given[i]) < count;
   }
-  if (!fits) return {};
+  for (py::ssize_t i = 0; !fit && i < n; ++i) {  // seldom: why not
+    if (static_cast<uint64_t>(given[i]) < count) continue;
+    if (!ignored || given[i] != *ignored) return {};
+    indices[i] = -1;
+    some = true;
+  }
   return std::pair{std::move(found), some};
 }
 
@@ -326,9 +334,10 @@ double loss_of(const std::string& name, const py::array& pred, const py::array& 
     args.values = values ? contiguous<T>(*values, "values", true) : nullptr;
     args.dpred = gradient ? contiguous<T>(*gradient, "gradient", true) : nullptr;
     args.scale = static_cast<T>(scale);
-    for (size_t r = 0; indices && r < args.rows; ++r)
-      if (args.index[r] < -1 || (args.index[r] >= 0 && static_cast<size_t>(args.index[r]) >= args.n))
-        throw std::invalid_argument("target: class index out of range");
+    const auto classes = static_cast<int32_t>(std::min<size_t>(args.n, INT32_MAX));
+    bool fit = true;
+    for (size_t r = 0; indices && r < args.rows; ++r) fit &= (args.index[r] >= -1) & (args.index[r] < classes);
+    if (!fit) throw std::invalid_argument("target: class index out of range");
     const WithoutPython release;
     return loss(kernels<T>(), name, args);
   });

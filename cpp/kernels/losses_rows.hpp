@@ -89,13 +89,18 @@ void cross_entropy(const LossArgs<typename V::T>& a) {
 template <class V>
 void negative_log_likelihood(const LossArgs<typename V::T>& a) {
   using T = typename V::T;
-  for (size_t r = 0; r < a.rows; ++r) {
-    ignore_row<V>(a, r);
-    if (a.index[r] < 0) continue;
-    const size_t at = static_cast<size_t>(a.index[r]);
-    const T weight = a.arrays[0] ? a.arrays[0][at] : 1;
-    if (weight != 0) put_loss(a, r, -static_cast<double>(weight * a.pred[r * a.ld_pred + at]));
-    if (a.dpred) a.dpred[r * a.ld_dpred + at] = -scale_of(a, r) * weight;
+  const auto weight_of = [weights = a.arrays[0]](int32_t at) { return at < 0 ? 0 : weights ? weights[at] : 1; };
+  if (double* const losses = a.row_loss) {
+    const T* p = a.pred;
+    for (size_t r = 0; r < a.rows; ++r, p += a.ld_pred) {
+      const T weight = weight_of(a.index[r]);  // a class of no weight costs nothing, not even 0 * inf
+      losses[r] = weight != 0 ? -static_cast<double>(weight * p[a.index[r]]) : 0;
+    }
+  }
+  for (size_t r = 0; a.dpred && r < a.rows; ++r) {
+    T* dp = a.dpred + r * a.ld_dpred;
+    row_map<V>(dp, a.n, [](size_t, size_t) { return V::set1(0); });
+    if (a.index[r] >= 0) dp[a.index[r]] = -scale_of(a, r) * weight_of(a.index[r]);
   }
 }
 
