@@ -113,5 +113,23 @@ def test_sums_over_the_rows_of_a_batch(column, backend):
     _, dgamma, dbeta = backend.batch_norm_backward(x, gamma, gamma, x, x)
     near(dbeta[0], exact.sum())
     near(dgamma[0], (exact * xhat).sum())
-    near(backend.dense_backward(x, np.ones((1, 1), np.float32), gamma, x, x)[2][0], exact.sum())
+    _, dw, db = backend.dense_backward(x, np.ones((1, 1), np.float32), gamma, x, x)
+    near(dw[0, 0], np.square(exact).sum())
+    near(db[0], exact.sum())
+    near(backend.matmul_backward(x, np.ones((1, 1), np.float32), x)[1][0, 0], np.square(exact).sum())
     near(backend.prelu_backward(-x, gamma, x, x)[1][0], -np.square(exact).sum())
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3)])
+def test_gradients_of_a_batch_of_many_rows(engine_name, shape):
+    rows = 2**19 + 7
+    x = np.random.default_rng(1).random((rows, *shape), dtype=np.float32)
+    model = nn.Sequential([nn.Input(shape), nn.Dense(70)])
+    model.compile(engine=engine_name)
+    dy = np.ones((rows, *shape[:-1], 70), np.float32) + x[..., :1]
+    model.forward(x, training=True)
+    model.backward(dy)
+    dw, db = model.gradients().values()
+    exact_x, exact_dy = (a.reshape(-1, a.shape[-1]).astype(np.float64) for a in (x, dy))
+    np.testing.assert_allclose(dw, exact_x.T @ exact_dy, rtol=1e-6)
+    np.testing.assert_allclose(db, exact_dy.sum(0), rtol=1e-6)

@@ -200,6 +200,14 @@ bool multiply_single(const Kernels<T>& kernels, const Strided<const T>& a, const
   return true;
 }
 
+// Whether threads share out columns of a product, in pairs of panels, rather than its rows: each then packs what it needs
+// and no more. Few pairs do not divide evenly, and many rows are worth the packing.
+bool shares_columns(size_t rows, size_t panels, size_t threads) {
+  constexpr size_t kWorthPacking = 64;
+  const size_t most = ((panels + 1) / 2 + threads - 1) / threads * 2;  // panels of one thread
+  return panels >= 2 * threads && (rows < kWorthPacking || 8 * most * threads <= 9 * panels);
+}
+
 }  // namespace
 
 template <class T>
@@ -213,7 +221,7 @@ void matmul(const Kernels<T>& kernels, const Strided<const T>& a, const Strided<
   const int count =
       threads_for(static_cast<double>(c.rows) * static_cast<double>(a.columns) * static_cast<double>(c.columns));
   if (multiply_single(kernels, a, b, c, count)) return;
-  const bool by_columns = panels >= 2 * static_cast<size_t>(count);
+  const bool by_columns = shares_columns(c.rows, panels, static_cast<size_t>(count));
   Multiplication<T> product(kernels, a, b, c, nullptr, count);
   parallel(count, [&](const Team& team) {
     Rows rows{0, c.rows}, columns{0, panels};

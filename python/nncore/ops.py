@@ -26,7 +26,7 @@ from nncore.reference.arrays import Array, alike, as_float, as_floats, check_out
 from nncore.reference.axes import check_any_axis, part_arrays, parts_of
 from nncore.reference.merging import check_axis, check_several, several, term_count
 from nncore.reference.optimizers import check_arrays, check_iteration
-from nncore.reference.products import check_shape
+from nncore.reference.products import check_shape, sum_of_products
 from nncore.reference.random import check_stream, words
 from nncore.reference.slopes import mean_slope, slope_arrays
 from nncore.scalars import flag
@@ -457,7 +457,7 @@ def matmul_backward(a: npt.ArrayLike, b: npt.ArrayLike, dy: npt.ArrayLike) -> tu
     check_shape("a", a, (None, None))
     check_shape("b", b, (a.shape[1], None))
     check_shape("dy", dy, (a.shape[0], b.shape[1]))
-    return matmul(dy, b.T), matmul(a.T, dy)
+    return matmul(dy, b.T), sum_of_products(a, dy, matmul)
 
 
 def _dense_arrays(
@@ -537,7 +537,7 @@ def dense_backward(
     if bias is not None:
         db = np.empty(w.shape[1], dz.dtype)
         _core.column_sums(dz, db)
-    return matmul(dz, w.T).reshape(shape), matmul(x.T, dz), db
+    return matmul(dz, w.T).reshape(shape), sum_of_products(x, dz, matmul), db
 
 
 def _rule(spec: Callable[_P, None]) -> Callable[_P, None]:

@@ -1,4 +1,5 @@
 // dense: y = x W + b, with x [rows, K], W [K, N], b [N], y [rows, N]; dense_positions.cpp has samples of more axes.
+#include "core/long_sums.hpp"
 #include "core/ops/factories.hpp"
 
 namespace nncore {
@@ -56,7 +57,7 @@ class Dense final : public Op<T> {
     g.c_panel = static_cast<ptrdiff_t>(k * w);
     g.accumulate = accumulate;
     g.scratch = gemm_scratch(kernels_);
-    kernels_.gemm(g);
+    multiply_long(kernels_, g);
   }
 
  private:

@@ -6,6 +6,7 @@
 // copied into panels.
 #include <algorithm>
 
+#include "core/long_sums.hpp"
 #include "core/ops/factories.hpp"
 
 namespace nncore {
@@ -46,14 +47,8 @@ class DensePositions final : public Op<T> {
   void parameter_gradient(const Operands<T>& o, size_t rows, size_t slot, const Tile& tile, T* gradient,
                           bool accumulate) const override {
     constexpr size_t w = kPanel<T>;
-    const size_t first = tile.panel_begin * w;
-    if (slot == 1) {
-      const size_t last = std::min(tile.panel_end * w, units_);
-      for (size_t r = 0; r < rows; ++r)
-        kernels_.column_sums(gradient + first, o.work.row(r) + first, positions_, last - first, padded_,
-                             accumulate || r > 0);
-      return;
-    }
+    const bool bias = slot == 1;
+    const size_t first = tile.panel_begin * w, height = bias ? 1 : inputs_;
     Gemm<T> g{};
     g.m = tile.row_end - tile.row_begin;
     g.panels = tile.panel_end - tile.panel_begin;
@@ -62,16 +57,36 @@ class DensePositions final : public Op<T> {
     g.a_k = static_cast<ptrdiff_t>(inputs_);
     g.b_k = static_cast<ptrdiff_t>(padded_);
     g.b_panel = static_cast<ptrdiff_t>(w);
-    g.c = gradient + (tile.panel_begin * inputs_ + tile.row_begin) * w;
+    g.c = gradient + (tile.panel_begin * height + tile.row_begin) * w;
     g.c_row = static_cast<ptrdiff_t>(w);
-    g.c_panel = static_cast<ptrdiff_t>(inputs_ * w);
+    g.c_panel = static_cast<ptrdiff_t>(height * w);
     g.scratch = gemm_scratch(kernels_);
-    for (size_t r = 0; r < rows; ++r) {
-      g.a = o.x[0].row(r) + tile.row_begin;
-      g.b = o.work.row(r) + first;
-      g.accumulate = accumulate || r > 0;
-      kernels_.gemm(g);
+    // The block of the tile that begins with row m0 and panel p0 gets the sum over some samples.
+    const auto add_samples = [&](Gemm<T> block, size_t m0, size_t p0, Rows samples, bool onto) {
+      for (size_t r = samples.begin; r < samples.end; ++r) {
+        block.b = o.work.row(r) + first + p0 * w;
+        block.accumulate = onto || r > samples.begin;
+        if (bias) {
+          kernels_.column_sums(block.c, block.b, positions_, block.panels * w, padded_, block.accumulate);
+        } else {
+          block.a = o.x[0].row(r) + tile.row_begin + m0;
+          kernels_.gemm(block);
+        }
+      }
+    };
+    if (sizeof(T) == sizeof(double) || rows * positions_ <= kLongSum) {
+      add_samples(g, 0, 0, {0, rows}, accumulate);
+      return;
     }
+    const size_t most = std::max<size_t>(kTermsOfPart / positions_, 1);
+    for_long_blocks(g.m, g.panels, [&](size_t m0, size_t m, size_t p0, size_t panels) {
+      Gemm<T> block = g;
+      block.m = m;
+      block.panels = panels;
+      block.c += static_cast<ptrdiff_t>(m0) * g.c_row + static_cast<ptrdiff_t>(p0) * g.c_panel;
+      add_parts(block, (rows + most - 1) / most, accumulate,
+                [&](size_t i) { add_samples(block, m0, p0, {i * most, std::min((i + 1) * most, rows)}, false); });
+    });
   }
 
  private:

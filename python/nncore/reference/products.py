@@ -12,6 +12,8 @@ from nncore.reference.arrays import Array, as_floats, deliver, sum_over
 
 __all__ = ["dense", "dense_backward", "matmul", "matmul_backward"]
 
+_LONG, _PART = 2**16, 2**14  # rows of a sum that is cut into parts, and of a part
+
 
 def matmul(a: npt.ArrayLike, b: npt.ArrayLike, *, out: Array | None = None) -> Array:
     """``y = a b``, that is ``y[m, n] = sum_k a[m, k] * b[k, n]``.
@@ -59,7 +61,17 @@ def matmul_backward(a: npt.ArrayLike, b: npt.ArrayLike, dy: npt.ArrayLike) -> tu
     check_shape("a", a, (None, None))
     check_shape("b", b, (a.shape[1], None))
     check_shape("dy", dy, (a.shape[0], b.shape[1]))
-    return dy @ b.T, a.T @ dy
+    return dy @ b.T, sum_of_products(a, dy)
+
+
+def sum_of_products(a: Array, dy: Array, product: Callable[[Array, Array], Array] = np.matmul) -> Array:
+    """``a^T dy``. Over very many rows parts of it are added up in float64: one chain in float32 would lose digits."""
+    if a.dtype == np.float64 or len(a) <= _LONG:
+        return product(a.T, dy)
+    total = np.zeros((a.shape[1], dy.shape[1]))
+    for i in range(0, len(a), _PART):
+        total += product(a[i : i + _PART].T, dy[i : i + _PART])
+    return total.astype(a.dtype)
 
 
 def dense(
