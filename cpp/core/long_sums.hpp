@@ -8,10 +8,10 @@
 namespace nncore {
 
 // Terms from which on a sum is cut into parts, and the terms of a part.
-constexpr size_t kLongSum = 4096, kTermsOfPart = 512;
+constexpr size_t kLongSum = 2048, kTermsOfPart = 512;
 
 // The blocks of a result C [m, panels] that the stack has double precision for: f(m0, m, p0, panels).
-constexpr size_t kLongRows = 64, kLongPanels = 4;
+constexpr size_t kLongRows = 112, kLongPanels = 8;
 template <class F>
 void for_long_blocks(size_t m, size_t panels, const F& f) {
   for (size_t p = 0; p < panels; p += kLongPanels)
