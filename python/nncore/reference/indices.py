@@ -139,9 +139,11 @@ def reshape_backward(dy: npt.ArrayLike, shape: Sequence[int]) -> Array:
 
 def filled_shape(shape: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:
     """The shape `target` of a sample of `shape`, its -1 filled in."""
-    target = as_shape("target_shape", target, -1)
-    size, known = math.prod(shape), math.prod(n for n in target if n != -1)
-    filled = tuple(size // known if n == -1 and known else n for n in target)
-    if math.prod(filled) != size or target.count(-1) > 1:
-        raise ValueError(f"target_shape: expected one of {size} elements as {tuple(shape)} has, got {target}")
+    filled = wanted = as_shape("target_shape", target, -1)
+    size = math.prod(shape)
+    if -1 in filled:
+        at, known = filled.index(-1), math.prod(n for n in filled if n != -1)
+        filled = (*filled[:at], size // known if known else -1, *filled[at + 1 :])
+    if math.prod(filled) != size or -1 in filled:
+        raise ValueError(f"target_shape: expected one of {size} elements as {tuple(shape)} has, got {wanted}")
     return filled
