@@ -142,9 +142,10 @@ def disk_full(context: Context, case: Case, rng: np.random.Generator, tally: Cou
 def killed(context: Context, case: Case, rng: np.random.Generator, tally: Counter[str]) -> None:
     """SIGKILL in the midst of training with checkpoints: what goes on from there has the bits of the whole."""
     with context.scratch() as folder:
+        worker = os.getpid()
 
         def endless() -> None:
-            while True:  # over the same epochs, until it is killed
+            while os.getppid() == worker:  # over the same epochs, until it is killed, or the worker is
                 case.fit(case.make(), Counter(), checkpoint=folder, resume=True)
                 for path in folder.glob("checkpoint*"):
                     path.unlink()

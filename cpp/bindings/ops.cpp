@@ -285,16 +285,20 @@ std::optional<std::pair<py::array_t<int32_t>, bool>> class_indices_of(const py::
   int32_t* indices = found.mutable_data();
   const py::ssize_t n = target.size();
   const auto count = static_cast<uint64_t>(classes);
+  const bool ignores_class = ignored && static_cast<uint64_t>(*ignored) < count;
   bool fit = true, some = false;
   for (py::ssize_t i = 0; i < n; ++i) {
     indices[i] = static_cast<int32_t>(given[i]);
     fit &= static_cast<uint64_t>(given[i]) < count;
   }
-  for (py::ssize_t i = 0; !fit && i < n; ++i) {  // seldom: why not
-    if (static_cast<uint64_t>(given[i]) < count) continue;
-    if (!ignored || given[i] != *ignored) return {};
-    indices[i] = -1;
-    some = true;
+  if (fit && !ignores_class) return std::pair{std::move(found), false};  // nearly always
+  for (py::ssize_t i = 0; i < n; ++i) {
+    if (ignored && given[i] == *ignored) {
+      indices[i] = -1;
+      some = true;
+    } else if (static_cast<uint64_t>(given[i]) >= count) {
+      return {};
+    }
   }
   return std::pair{std::move(found), some};
 }

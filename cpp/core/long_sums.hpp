@@ -8,7 +8,7 @@
 namespace nncore {
 
 // Terms from which on a sum is cut into parts, and the terms of a part.
-constexpr size_t kLongSum = 2048, kTermsOfPart = 512;
+constexpr size_t kLongSum = 8192, kTermsOfPart = 512;
 
 // The blocks of a result C [m, panels] that the stack has double precision for: f(m0, m, p0, panels).
 constexpr size_t kLongRows = 112, kLongPanels = 8;

@@ -97,11 +97,13 @@ void negative_log_likelihood(const LossArgs<typename V::T>& a) {
       losses[r] = weight != 0 ? -static_cast<double>(weight * p[a.index[r]]) : 0;
     }
   }
-  for (size_t r = 0; a.dpred && r < a.rows; ++r) {
-    T* dp = a.dpred + r * a.ld_dpred;
-    row_map<V>(dp, a.n, [](size_t, size_t) { return V::set1(0); });
-    if (a.index[r] >= 0) dp[a.index[r]] = -scale_of(a, r) * weight_of(a.index[r]);
-  }
+  if (!a.dpred) return;
+  const bool together = a.ld_dpred == a.n;
+  for (size_t r = 0; r < (together ? 1 : a.rows); ++r)
+    row_map<V>(a.dpred + r * a.ld_dpred, together ? a.rows * a.n : a.n, [](size_t, size_t) { return V::set1(0); });
+  for (size_t r = 0; r < a.rows; ++r)
+    if (a.index[r] >= 0)
+      a.dpred[r * a.ld_dpred + static_cast<size_t>(a.index[r])] = -scale_of(a, r) * weight_of(a.index[r]);
 }
 
 // weight[index] / n times the sum over j != index of max(0, margin - p[index] + p[j])^power
