@@ -420,6 +420,7 @@ def change(content, *path, value):
         (["model", "iterations"], -1, "iterations: expected an integer from 0"),
         (["model", "iterations"], 1.5, "iterations: expected an integer, got 1.5"),
         (["model", "draws"], 2**64, "draws: expected an integer from 0"),
+        (["model", "epochs"], 2**63, "epochs: expected an integer from 0"),
         (["model", "epochs"], True, "epochs: expected an integer, got True"),
         (["model", "optimizer"], None, "optimizer: expected named values"),
         (["model", "optimizer", "learning_rate"], math.inf, "learning_rate: expected a finite number"),

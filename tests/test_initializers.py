@@ -139,6 +139,7 @@ def test_any_seed_and_shape(seed, shape):
         (lambda: nn.RandomNormal(mean=math.nan), ValueError, "mean"),
         (lambda: nn.Constant(math.inf), ValueError, "value"),
         (lambda: nn.RandomUniform(minval=1.0, maxval=0.0), ValueError, "maxval"),
+        (lambda: nn.RandomUniform(minval=np.int64(1), maxval=-(2**64)), ValueError, "maxval"),
         (lambda: initializers.create("zeros", {"value": 1.0}), ValueError, "value"),
         (lambda: initializers.get("xavier"), ValueError, "glorot_uniform"),
         (lambda: initializers.get(3), TypeError, "name, an Initializer or a function"),

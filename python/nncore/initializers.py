@@ -138,7 +138,7 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
         super().__init__(minval=minval, maxval=maxval)
-        if minval > maxval:
+        if self._option("minval") > self._option("maxval"):
             raise ValueError(f"maxval of 'random_uniform': expected at least minval = {minval}, got {maxval}")
 
     def _draw(self, shape: Shape, rng: np.random.Generator) -> Float64:

@@ -60,9 +60,9 @@ def check(model: Network, state: Any) -> None:  # noqa: ANN401 - it comes from a
     for name, spec in specs.items():
         _check_array(model, f"parameter {name!r}", parameters[name], spec.shape)
     for name in (*_COUNTS, "seed"):
-        value = _part(state, name, int)
-        if not 0 <= value < 2**64:
-            raise ValueError(f"{name}: expected an integer from 0 to 2**64 - 1, got {value}")
+        value, bits = _part(state, name, int), 64 if name == "seed" else 62  # counts go on from there
+        if not 0 <= value < 2**bits:
+            raise ValueError(f"{name}: expected an integer from 0 to 2**{bits} - 1, got {value}")
     if state["seed"] != model._seed:
         raise ValueError(f"seed: expected that of the model, {model._seed}, got {state['seed']}")
     kept = _part(state, "optimizer", Mapping)

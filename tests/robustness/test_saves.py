@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,10 +239,12 @@ def test_a_line_of_a_log_is_whole_or_not_there(kind, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's thread
 def test_a_folder_of_tensorboard(tmp_path):
-    model = sequential()
+    model, before = sequential(), set(threading.enumerate())
     with limited(50), pytest.raises(OSError, match=r"File too large: '.*/logs'"):
         model.fit(X, Y, epochs=3, verbose=0, callbacks=nn.callbacks.TensorBoard(tmp_path / "logs"))
     model.fit(X, Y, verbose=0, callbacks=nn.callbacks.TensorBoard(tmp_path / "logs"))
+    for thread in set(threading.enumerate()) - before:  # its error must not reach another test
+        thread.join(60)
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
