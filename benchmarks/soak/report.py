@@ -63,7 +63,7 @@ def markdown(found: Mapping[str, Any]) -> str:
                 ("files saved", tally["files saved"]),
                 ("files loaded", tally["files loaded"]),
                 ("children forked beside training threads", tally["forks"]),
-                ("processes left over, zombies included", found["left"]),
+                ("processes left over a minute after the end, zombies included", found["left"]),
             ],
         ),
         "",
