@@ -163,6 +163,7 @@ def fitted():
         (lambda: classic.Perceptron(-1.0), ValueError, "learning_rate"),
         (lambda: classic.Perceptron().fit(TABLE, [1, 1, 1, 1]), ValueError, "two classes"),
         (lambda: classic.Perceptron().fit(TABLE, [1]), ValueError, "y: expected one class for each"),
+        (lambda: classic.Perceptron().fit(TABLE, [1, None, 2, 3]), TypeError, "y: expected classes that have an order"),
         (lambda: classic.Perceptron().predict(TABLE), RuntimeError, "fit first"),
         (lambda: fitted().predict([[1.0]]), ValueError, r"x: expected shape \(n, 2\)"),
         (lambda: fitted().predict([["a", "b"]]), TypeError, "x: expected real"),

@@ -187,7 +187,10 @@ class Perceptron:
         samples, labels = _matrix(x, "x"), as_array(y, "y")
         if labels.shape != (len(samples),):
             raise ValueError(f"y: expected one class for each of the {len(samples)} samples, got shape {labels.shape}")
-        classes = np.unique(labels)
+        try:
+            classes = np.unique(labels)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"y: expected classes that have an order, got {labels.tolist()!r:.80}") from error
         if len(classes) < 2:
             raise ValueError(f"y: expected at least two classes, got {classes.tolist()}")
         planes = [self._plane(samples, labels == c) for c in (classes[1:] if len(classes) == 2 else classes)]
